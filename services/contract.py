@@ -1,0 +1,48 @@
+"""The words that both services, compose and the orchestrator must agree on.
+
+Standard library only: every image carries this file. Paths, headers, ports, environment names and
+labels live here once; a test holds compose, the images and the plan to them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# -- ports ---------------------------------------------------------------------------------------
+WORKER_PORT: Final = 8000
+BALANCER_PORT: Final = 8000
+ADMIN_PORT: Final = 9900
+
+# -- paths of a worker ---------------------------------------------------------------------------
+HEALTH_PATH: Final = "/healthz"  # the process lives
+READY_PATH: Final = "/readyz"  # it wants traffic; 503 while draining
+LOAD_PATH: Final = "/load"  # the load report, as JSON
+
+# -- clusters of the shipped presets -------------------------------------------------------------
+CLUSTER_MICRO: Final = "cluster1"
+CLUSTER_LARGE: Final = "cluster2"
+
+# -- environment of a worker ---------------------------------------------------------------------
+ENV_INSTANCE_ID: Final = "INSTANCE_ID"
+ENV_CLUSTER_NAME: Final = "CLUSTER_NAME"
+ENV_WORK_MS: Final = "WORK_MS"
+
+# -- environment of the balancer: STEELYARD_LISTEN overrides `listen`, and so on -----------------
+ENV_PREFIX: Final = "STEELYARD_"
+
+# -- load report on the wire ---------------------------------------------------------------------
+# ORCA (Open Request Cost Aggregation) response header, text form, as Envoy and gRPC read it:
+#   endpoint-load-metrics: TEXT cpu_utilization=0.3, rps_fractional=10, named_metrics.pending=4
+LOAD_HEADER: Final = "endpoint-load-metrics"
+LOAD_HEADER_FORM: Final = "TEXT"
+METRIC_CPU: Final = "cpu_utilization"  # 0..1 of what the machine may use
+METRIC_RPS: Final = "rps_fractional"  # requests a second, 1-minute mean
+METRIC_PENDING: Final = "named_metrics.pending"  # requests in flight at the target
+METRIC_LATENCY_MS: Final = "named_metrics.latency_ms"  # median near the present pending count
+METRIC_STEAL: Final = "named_metrics.steal"  # 0..1 of CPU time taken by the hypervisor
+
+# -- labels and tags -----------------------------------------------------------------------------
+LABEL_CLUSTER: Final = "steelyard.cluster"  # Docker label of a worker container
+TAG_CLUSTER: Final = "steelyard:cluster"  # EC2 tag of a worker instance
+IMAGE_WORKER: Final = "steelyard-worker"
+IMAGE_BALANCER: Final = "steelyard-balancer"
