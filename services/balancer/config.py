@@ -1,0 +1,151 @@
+"""The balancer's configuration as frozen data: what `settings` validates and every process reads.
+
+Standard library only, so that a data-plane process reads it without the validator. Every default
+is here and nowhere else. Durations are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySpec:
+    """A policy by name with its parameters: `policy: p2c` or `policy: {name: p2c, ...}`."""
+
+    name: str = "peak_ewma"
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsSource:
+    """Every address that a name resolves to is a target."""
+
+    name: str
+    port: int
+    interval_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSource:
+    """A YAML list of addresses, watched for changes; a relative path starts at the config file."""
+
+    path: str
+    interval_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerSource:
+    """Running containers that carry all the labels. Needs the Docker socket: root-equivalent."""
+
+    labels: dict[str, str]
+    port: int
+    network: str | None = None
+    interval_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSource:
+    """One entry of a cluster's `targets:` list; exactly one member is set."""
+
+    static: tuple[str, ...] | None = None
+    file: FileSource | None = None
+    dns: DnsSource | None = None
+    docker: DockerSource | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """Active checks: `fall` failures in a row make a target unhealthy, `rise` successes healthy."""
+
+    path: str = "/readyz"
+    interval_s: float = 2.0
+    timeout_s: float = 1.0
+    rise: int = 1
+    fall: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Small requests whose answer is a load report; they feed `fastest` and the scoreboard."""
+
+    path: str = "/load"
+    interval_s: float = 1.0
+    timeout_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfig:
+    """A named set of targets that serve the same routes."""
+
+    name: str
+    targets: tuple[TargetSource, ...]
+    policy: PolicySpec = PolicySpec()
+    health: HealthCheck = HealthCheck()
+    probe: Probe = Probe()
+    max_pending: int = 1024  # per target, over all data-plane processes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Respond:
+    """A route's own answer, sent without asking any target."""
+
+    status: int = 200
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteConfig:
+    """A match that leads to a cluster or to an answer. The most specific match wins.
+
+    `path` matches whole path segments from the start (`/a` matches `/a` and `/a/b`, not `/ab`),
+    or, with `exact`, the path alone. `host` is a host name, or `*.example.com` for its children.
+    """
+
+    path: str = "/"
+    exact: bool = False
+    host: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    cluster: str | None = None
+    respond: Respond | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long each stage of a request may take."""
+
+    head_s: float = 10.0  # from the first byte of a request head to its last
+    body_idle_s: float = 30.0  # between two pieces of a body, either way
+    connect_s: float = 2.0  # to open a connection to a target
+    response_head_s: float = 60.0  # from the request sent to the response head
+    keep_alive_s: float = 60.0  # an idle client connection
+    target_keep_alive_s: float = 4.0  # an idle pooled one; below uvicorn's own 5 s
+    linger_s: float = 2.0  # to let a client read the last answer before a close
+    drain_s: float = 20.0  # for pending requests when a process stops
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one process holds at most, whatever a client or a target sends."""
+
+    head_bytes: int = 32_768
+    header_count: int = 100
+    target_bytes: int = 8_192  # the request target (URI)
+    connections: int = 16_384  # clients, per process
+    buffer_bytes: int = 65_536  # unread bytes per direction before reading pauses
+    idle_per_target: int = 256  # pooled connections, per process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole file."""
+
+    listen: str = "127.0.0.1:8000"
+    admin: str = "127.0.0.1:9900"
+    processes: int = 1  # `auto` in the file becomes the number of CPUs
+    clusters: tuple[ClusterConfig, ...] = ()
+    routes: tuple[RouteConfig, ...] = ()
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+    trusted_proxies: tuple[str, ...] = ()  # networks whose forwarding headers are believed

@@ -1,0 +1,79 @@
+"""What is known of one target's load. Time is an argument; reading never writes.
+
+All latencies are in seconds, all times in seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+from math import exp
+from typing import Final
+
+PEAK_EWMA_TAU_S: Final = 10.0  # Finagle, Linkerd
+FAILURE_PENALTY_S: Final = (
+    1.0  # a failure counts as at least this slow, or fast failers attract all
+)
+NEVER_S: Final = float("inf")
+
+
+class PeakEwma:
+    """A latency estimate that rises at once and decays slowly (Finagle's Peak EWMA).
+
+    On a sample `rtt` at time `t`: w = exp(-(t - stamp) / tau); the cost becomes `rtt` when that is
+    higher, else cost * w + rtt * (1 - w). Reading decays toward 0, so that an idle target is
+    tried again.
+    """
+
+    __slots__ = ("cost", "stamp", "tau_s")
+
+    def __init__(self, tau_s: float = PEAK_EWMA_TAU_S) -> None:
+        self.tau_s = tau_s
+        self.cost = 0.0
+        self.stamp = 0.0
+
+    def observe(self, rtt_s: float, now: float) -> None:
+        """Add one sample."""
+        if rtt_s >= self.cost:
+            self.cost = rtt_s
+        else:
+            w = exp((self.stamp - now) / self.tau_s)
+            self.cost = self.cost * w + rtt_s * (1.0 - w)
+        self.stamp = now
+
+    def read(self, now: float) -> float:
+        """The estimate at `now`, as if 0 had been observed then."""
+        if self.cost == 0.0:
+            return 0.0
+        return self.cost * exp((self.stamp - now) / self.tau_s)
+
+
+class Load:
+    """Everything a policy may know of a target beside its pending count."""
+
+    __slots__ = ("cpu", "finished", "peak", "probe_at", "probe_latency_s", "reported_pending")
+
+    def __init__(self) -> None:
+        self.peak = PeakEwma()
+        self.finished = 0  # requests that ended here, well or not
+        self.probe_latency_s = NEVER_S  # of the last probe; infinite: none, or it failed
+        self.probe_at = -NEVER_S
+        self.reported_pending: float | None = None
+        self.cpu: float | None = None
+
+    def succeed(self, latency_s: float, now: float) -> None:
+        """A request ended with an answer that is not the target's failure."""
+        self.finished += 1
+        self.peak.observe(latency_s, now)
+
+    def fail(self, latency_s: float, now: float) -> None:
+        """A request failed by the target's fault: no connection, no answer, nonsense, or 5xx."""
+        self.finished += 1
+        self.peak.observe(max(latency_s, FAILURE_PENALTY_S), now)
+
+    def probed(
+        self, latency_s: float | None, pending: float | None, cpu: float | None, now: float
+    ) -> None:
+        """A probe was answered, or failed (`latency_s` is None)."""
+        self.probe_latency_s = NEVER_S if latency_s is None else latency_s
+        self.probe_at = now
+        self.reported_pending = pending
+        self.cpu = cpu
