@@ -1,0 +1,151 @@
+"""`steelyard images`: build both images, push them; progress and sizes on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from orchestrator import images, registry
+from orchestrator.engine import EngineError, connected
+
+# Steps of a Dockerfile that take no time; a log is easier to read without them.
+_INSTANT_STEPS = ("ARG", "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "STOPSIGNAL")
+
+app = typer.Typer(help="Build the images of worker and balancer, and push them.")
+
+BaseName = Annotated[
+    str, typer.Option("--base", envvar=images.ENV_BASE, help="The Python image under both.")
+]
+CaBundle = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca", envvar="PIP_CERT", exists=True, dir_okay=False, help="CA bundle for pip in builds."
+    ),
+]
+
+
+@app.command("build")
+def build_command(base: BaseName = images.DEFAULT_BASE, ca: CaBundle = None) -> None:
+    """Build both images, tagged by their content and as `latest`."""
+    with _one_line_errors(), connected() as client, _Progress() as progress:
+        python = images.find_base(client, base, progress.step)
+        plans = [images.plan_image(images.ROOT, room, python, ca=ca) for room in images.ROOMS]
+        built = [images.build(client, plan, progress.step) for plan in plans]
+    _console().print(sizes(built, python))
+
+
+@app.command("push")
+def push_command(
+    registry_name: Annotated[
+        str, typer.Option("--registry", envvar="REGISTRY", help="host[:port][/path]")
+    ],
+    base: BaseName = images.DEFAULT_BASE,
+    username: Annotated[str, typer.Option(help="Log in with this name.")] = "",
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read its password from standard input.")
+    ] = False,
+) -> None:
+    """Push what `build` made, under its content tag and as `latest`."""
+    auth = None
+    if username:
+        password = sys.stdin.readline().rstrip("\n") if password_stdin else ""
+        password = password or typer.prompt("Password", hide_input=True)
+        auth = registry.RegistryAuth(username=username, password=password)
+    with _one_line_errors(), connected() as client, _Progress() as progress:
+        python = images.find_base(client, base, progress.step)
+        plans = [images.plan_image(images.ROOT, room, python) for room in images.ROOMS]
+        pushed = [
+            registry.push(
+                client, f"{plan.name}:{tag}", registry_name, report=progress.push, auth=auth
+            )
+            for plan in plans
+            for tag in (plan.tag, images.LATEST)
+        ]
+    for image in pushed:
+        _console().print(f"pushed {image.repository}:{image.tag} {image.digest}", soft_wrap=True)
+
+
+def sizes(built: list[images.BuiltImage], base: images.Base) -> Table:
+    """What was built and how large it is, in MB of 10^6 bytes."""
+    table = Table(box=None, pad_edge=False, title=f"base {base.name}", title_justify="left")
+    for heading in ("image", "tag", "MB", "MB over base", ""):
+        table.add_column(heading, justify="right" if "MB" in heading else "left", no_wrap=True)
+    for image in built:
+        table.add_row(
+            image.name,
+            image.tag,
+            f"{image.size_bytes / 1e6:.1f}",
+            f"{image.over_base_bytes / 1e6:.1f}",
+            "unchanged" if image.reused else "built",
+        )
+    return table
+
+
+class _Progress:
+    """Bars on a terminal, one line a step elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.fields[name]}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=self._console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._said: dict[str, str] = {}
+
+    def __enter__(self) -> _Progress:
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def step(self, step: images.Step) -> None:
+        self._show(step.image, step.done, step.total, step.text, plain=step.text)
+
+    def push(self, push: registry.PushProgress) -> None:
+        layers = f"{push.layers_done} of {push.layers} layers"
+        megabytes = f"{push.sent_bytes / 1e6:.1f} of {push.known_bytes / 1e6:.1f} MB"
+        self._show(
+            push.reference, push.layers_done, push.layers, f"{layers}, {megabytes}", plain=layers
+        )
+
+    def _show(self, name: str, done: int, total: int, text: str, *, plain: str) -> None:
+        if not self._console.is_terminal:
+            if self._said.get(name) != plain and not plain.startswith(_INSTANT_STEPS):
+                self._said[name] = plain
+                line = f"{name}: {done}/{total} {plain}"
+                self._console.print(line[:100], markup=False, highlight=False, soft_wrap=True)
+            return
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task("", name=name, total=None)
+        self._bars.update(
+            self._tasks[name], completed=done, total=total or None, description=text[:80]
+        )
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except EngineError as error:
+        typer.echo(f"error: {error}", err=True)
+        if error.suggestion:
+            typer.echo(f"  try: {error.suggestion}", err=True)
+        raise typer.Exit(1) from error
