@@ -26,6 +26,7 @@ ROOMS: Final = {"worker": IMAGE_WORKER, "balancer": IMAGE_BALANCER}
 LATEST: Final = "latest"
 TAG_DIGITS: Final = 16  # of 64; enough that two contents of one repository never meet
 LABEL_REVISION: Final = "org.opencontainers.image.revision"
+_OWN_TAG: Final = re.compile(rf"[a-z-]+:[0-9a-f]{{{TAG_DIGITS}}}$")  # no registry before it
 _STEP: Final = re.compile(r"Step (\d+)/(\d+) : (.*)")
 
 
@@ -161,6 +162,18 @@ def build(client: docker.DockerClient, plan: ImagePlan, report: Report) -> Built
             over_base_bytes=size_bytes - plan.base.size_bytes,
             reused=reused,
         )
+
+
+def built_references(client: docker.DockerClient, room: str) -> tuple[str, ...]:
+    """The names of the image of `room` that was built last: by its content, and `latest`.
+
+    Errors:
+        EngineError: none was built on this engine.
+    """
+    name = ROOMS[room]
+    with translated(f"no {name} image to push", "build it first: make images"):
+        own = [tag for tag in client.images.get(f"{name}:{LATEST}").tags if _OWN_TAG.match(tag)]
+    return (*sorted(own), f"{name}:{LATEST}")
 
 
 def _existing(client: docker.DockerClient, plan: ImagePlan) -> Any | None:

@@ -47,7 +47,6 @@ def push_command(
     registry_name: Annotated[
         str, typer.Option("--registry", envvar="REGISTRY", help="host[:port][/path]")
     ],
-    base: BaseName = images.DEFAULT_BASE,
     username: Annotated[str, typer.Option(help="Log in with this name.")] = "",
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read its password from standard input.")
@@ -60,14 +59,10 @@ def push_command(
         password = password or typer.prompt("Password", hide_input=True)
         auth = registry.RegistryAuth(username=username, password=password)
     with _one_line_errors(), connected() as client, _Progress() as progress:
-        python = images.find_base(client, base, progress.step)
-        plans = [images.plan_image(images.ROOT, room, python) for room in images.ROOMS]
         pushed = [
-            registry.push(
-                client, f"{plan.name}:{tag}", registry_name, report=progress.push, auth=auth
-            )
-            for plan in plans
-            for tag in (plan.tag, images.LATEST)
+            registry.push(client, reference, registry_name, report=progress.push, auth=auth)
+            for room in images.ROOMS
+            for reference in images.built_references(client, room)
         ]
     for image in pushed:
         _console().print(f"pushed {image.repository}:{image.tag} {image.digest}", soft_wrap=True)
@@ -110,10 +105,19 @@ class _Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        if self._console.is_terminal:
+            self._bars.stop()
 
     def step(self, step: images.Step) -> None:
-        self._show(step.image, step.done, step.total, step.text, plain=step.text)
+        if step.text.startswith(_INSTANT_STEPS) and not self._console.is_terminal:
+            return
+        self._show(
+            step.image,
+            step.done,
+            step.total,
+            step.text,
+            plain=f"{step.done}/{step.total} {step.text}",
+        )
 
     def push(self, push: registry.PushProgress) -> None:
         layers = f"{push.layers_done} of {push.layers} layers"
@@ -124,9 +128,9 @@ class _Progress:
 
     def _show(self, name: str, done: int, total: int, text: str, *, plain: str) -> None:
         if not self._console.is_terminal:
-            if self._said.get(name) != plain and not plain.startswith(_INSTANT_STEPS):
+            if self._said.get(name) != plain:
                 self._said[name] = plain
-                line = f"{name}: {done}/{total} {plain}"
+                line = f"{name}: {plain}"
                 self._console.print(line[:100], markup=False, highlight=False, soft_wrap=True)
             return
         if name not in self._tasks:
