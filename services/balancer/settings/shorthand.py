@@ -1,0 +1,81 @@
+"""Short forms -> long forms, in place; what has no known form is left for the schema to refuse.
+
+policy: p2c                     {name: p2c, params: {}}
+policy: {name: p2c, x: 1}       {name: p2c, params: {x: 1}}
+file: targets.yaml              {path: targets.yaml}, made absolute from the config file
+dns: worker:8000                {name: worker, port: 8000}
+static: 127.0.0.1:9101          [127.0.0.1:9101]
+processes: auto                 the number of CPUs this process may run on
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path as FilePath
+from typing import Any
+
+from services.balancer.settings.document import Document, Scalar
+from services.balancer.settings.problems import Path
+
+
+def expand(document: Document, folder: FilePath) -> None:
+    """Rewrite the document's data; `folder` is where relative file paths start."""
+    data = document.data
+    if not isinstance(data, dict):
+        return
+    if data.get("processes") == "auto":
+        data["processes"] = len(os.sched_getaffinity(0))
+    clusters = data.get("clusters")
+    for index, cluster in enumerate(clusters if isinstance(clusters, list) else ()):
+        if not isinstance(cluster, dict):
+            continue
+        path: Path = ("clusters", index)
+        if "policy" in cluster:
+            cluster["policy"] = _policy(document, cluster["policy"], (*path, "policy"))
+        targets = cluster.get("targets")
+        if isinstance(targets, list):
+            cluster["targets"] = [_source(source, folder) for source in targets]
+
+
+def _policy(document: Document, policy: Any, path: Path) -> Any:
+    if isinstance(policy, str):
+        return {"name": policy}
+    if not isinstance(policy, dict) or ("params" in policy and isinstance(policy["params"], dict)):
+        return policy  # already long (an anchor used twice), or wrong
+    params = {key: _typed(value) for key, value in policy.items() if key != "name"}
+    for key in params:
+        for spots in (document.keys, document.values):
+            if (*path, key) in spots:
+                spots[(*path, "params", key)] = spots[(*path, key)]
+    return {**({"name": policy["name"]} if "name" in policy else {}), "params": params}
+
+
+def _typed(value: Any) -> Any:
+    """Parameters have no schema here, so YAML's own types hold."""
+    if isinstance(value, Scalar):
+        return value.typed()
+    if isinstance(value, list):
+        return [_typed(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _typed(part) for key, part in value.items()}
+    return value
+
+
+def _source(source: Any, folder: FilePath) -> Any:
+    if not isinstance(source, dict):
+        return source
+    source = dict(source)
+    if isinstance(source.get("static"), str):
+        source["static"] = [source["static"]]
+    file = source.get("file")
+    if isinstance(file, str):
+        file = {"path": file}
+    if isinstance(file, dict) and isinstance(file.get("path"), str) and file["path"]:
+        file = {**file, "path": str(folder / file["path"])}
+    if "file" in source:
+        source["file"] = file
+    dns = source.get("dns")
+    if isinstance(dns, str):
+        name, colon, port = dns.rpartition(":")
+        source["dns"] = {"name": name, "port": port} if colon else {"name": dns}
+    return source
