@@ -10,9 +10,12 @@ The story, in the order of the files:
 `machine`       a modelled machine: processor sharing and CPU credits in virtual time; pure
 `work`          what a request costs: nothing, real CPU in threads, or a job on the modelled machine
 `stress`        CPU burnt on demand by processes of its own (`burn` is such a process)
+`faults`        slow, failing or hanging on purpose, for experiments; off by default
+`service`       one worker's state, and its answers as plain bytes
+`app`           the FastAPI routes over it
+`shortcut`      requests that leave nothing to parse, answered before FastAPI sees them
 `limits`        bodies over the limit are refused as they arrive
 `observe`       one handle per request: pending, latency, load report header, log line
-`app`           the routes
 `connection`    the HTTP/1.1 connection: bounds on head size and head time
 `drain`         SIGTERM, notice, stop accepting, finish, exit
 `log`           JSON lines to standard output, never in the way of a request

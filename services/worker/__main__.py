@@ -18,7 +18,7 @@ import time
 import uvicorn
 
 from services.contract import WORKER_PORT
-from services.worker.app import Service, make_app
+from services.worker.app import make_app
 from services.worker.connection import bounded_connection
 from services.worker.cpu import CpuGauge, CpuSource, ModelCpu, find_cpu_source
 from services.worker.drain import DrainingServer
@@ -28,7 +28,9 @@ from services.worker.load_report import LoadReport
 from services.worker.log import EventHandler, LineLog
 from services.worker.machine import Machine
 from services.worker.observe import Observe
+from services.worker.service import Service
 from services.worker.settings import Settings, SettingsError, describe, machine_type, read_settings
+from services.worker.shortcut import Shortcut
 from services.worker.work import ModelledWork, RealWork, Work
 
 BACKLOG = 2048
@@ -126,11 +128,16 @@ async def _serve(settings: Settings, listener: socket.socket, log: LineLog) -> N
     work, cpu, machine = _machine(settings, now_s)
     report = LoadReport(now_s, CpuGauge(cpu))
     service = Service(
-        settings=settings, identity=identity, report=report, work=work, machine=machine, log=log
+        settings=settings,
+        identity=identity,
+        report=report,
+        work=work,
+        machine=machine,
+        log=log,
+        ready=lambda: server.drain.ready,
     )
-    app = make_app(service, ready=lambda: server.drain.ready)
     outermost = Observe(
-        BodyLimit(app, settings.max_body_bytes),
+        BodyLimit(Shortcut(make_app(service), service), settings.max_body_bytes),
         report=report,
         identity=identity,
         log=log if settings.log_requests != "0" else None,

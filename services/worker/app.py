@@ -7,29 +7,21 @@ through a balancer that routes by path: `/seed` here is `/cluster1/seed` there.
 # No postponed annotations here: FastAPI must see the bounds that come from the settings.
 
 import asyncio
-import json
-import random
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Final
+from typing import Annotated
 
-from fastapi import APIRouter, Body, FastAPI, HTTPException, Query, Request, Response
+from fastapi import Body, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.contract import CLUSTER_LARGE, CLUSTER_MICRO, HEALTH_PATH, LOAD_PATH, READY_PATH
 from services.worker.faults import Faults
-from services.worker.identity import Identity
-from services.worker.load_report import LoadReport
-from services.worker.log import LineLog
-from services.worker.observe import CLIENT_GONE
-from services.worker.settings import MAX_WORK_MS, Settings
-from services.worker.stress import Stress, StressFullError
-from services.worker.work import Work, sampler
+from services.worker.service import Answer, Service
+from services.worker.settings import MAX_WORK_MS
+from services.worker.stress import StressFullError
 
-CPU_SAMPLE_INTERVAL_S: Final = 1.0
-JSON: Final = "application/json"
+WorkMs = Annotated[float | None, Query(ge=0, le=MAX_WORK_MS)]
 
 
 class Seed(BaseModel):
@@ -39,81 +31,8 @@ class Seed(BaseModel):
     num: int = Field(ge=-(2**63), lt=2**63)
 
 
-class Service:
-    """What the routes share: one worker's identity, load, work, seed and faults."""
-
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        identity: Identity,
-        report: LoadReport,
-        work: Work,
-        machine: str,
-        log: LineLog,
-    ) -> None:
-        self.settings = settings
-        self.identity = identity
-        self.report = report
-        self.work = work
-        self.log = log
-        self.stress = Stress(work, settings.stress_max_workers)
-        self.faults = Faults()
-        self.seed = "0"
-        self.answer = json.dumps(
-            {**identity.as_dict(), "work_mode": settings.work_mode, "machine": machine}
-        ).encode()
-        self.draw = sampler(settings.work_dist, settings.work_seed)
-        self.fault_rng = random.Random(settings.work_seed)
-
-    async def serve(self, request: Request, mean_work_ms: float) -> Response:
-        """Do the request's work and answer with who did it."""
-        faults = self.faults
-        if faults.fail and self.fault_rng.random() < faults.fail:
-            return JSONResponse({"detail": "failing on purpose"}, 500)
-        if faults.hang:
-            await _until_gone(request)
-            return Response(status_code=CLIENT_GONE)
-        if mean_work_ms > 0:
-            future = self.work.start(self.draw(mean_work_ms) / 1000)
-            if not await _done_or_gone(request, future):
-                return Response(status_code=CLIENT_GONE)
-        return Response(self.answer, media_type=JSON)
-
-    async def sample_cpu(self) -> None:
-        """Keep the CPU gauge fresh. Ends by cancellation, or when the source is gone."""
-        while True:
-            try:
-                self.report.cpu.sample(time.monotonic())
-            except (OSError, ValueError) as error:
-                self.log.event("cpu source lost", source=self.report.cpu.source, error=str(error))
-                return
-            await asyncio.sleep(CPU_SAMPLE_INTERVAL_S)
-
-
-async def _until_gone(request: Request) -> None:
-    """Read and forget the body, then wait until the client leaves."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _done_or_gone(request: Request, work: asyncio.Future[None]) -> bool:
-    """Wait for the work; give it up and return False when the client leaves first."""
-    gone = asyncio.ensure_future(_until_gone(request))
-    try:
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            gone.result()  # a body over its limit is raised here
-            return False
-        work.result()
-        return True
-    finally:
-        work.cancel()
-        gone.cancel()
-
-
-def make_app(service: Service, ready: Callable[[], bool]) -> FastAPI:
-    """Return the application; `ready` is what /readyz says."""
+def make_app(service: Service) -> FastAPI:
+    """Return the application. Its lifespan keeps the CPU gauge fresh and ends all work."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -122,8 +41,7 @@ def make_app(service: Service, ready: Callable[[], bool]) -> FastAPI:
             yield
         finally:
             sampling.cancel()
-            await service.stress.close()
-            service.work.close()
+            await service.close()
 
     app = FastAPI(
         title="Steelyard worker",
@@ -133,56 +51,67 @@ def make_app(service: Service, ready: Callable[[], bool]) -> FastAPI:
         openapi_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
-    app.include_router(_health_routes(service, ready))
-    samples = _sample_routes(service)
-    app.include_router(samples)
+    # The hottest first: the router tries them in this order.
     for cluster in (CLUSTER_MICRO, CLUSTER_LARGE):
-        app.include_router(samples, prefix=f"/{cluster}")
-        app.include_router(_cluster_route(service, f"/{cluster}"))
+        _add_cluster_routes(app, service, f"/{cluster}")
+    _add_health_routes(app, service)
+    for prefix in ("", f"/{CLUSTER_MICRO}", f"/{CLUSTER_LARGE}"):
+        _add_sample_routes(app, service, prefix)
     if service.settings.enable_faults == "1":
-        app.include_router(_fault_routes(service))
+        _add_fault_routes(app, service)
     return app
 
 
-def _cluster_route(service: Service, path: str) -> APIRouter:
-    router = APIRouter()
-    default_ms = service.settings.work_ms
+def _response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, media_type="application/json")
 
-    @router.api_route(path, methods=["GET", "HEAD"])
-    async def answer(
-        request: Request, work_ms: Annotated[float | None, Query(ge=0, le=MAX_WORK_MS)] = None
-    ) -> Response:
-        return await service.serve(request, default_ms if work_ms is None else work_ms)
 
-    @router.post(path)
-    async def answer_to_body(
-        request: Request, work_ms: Annotated[float | None, Query(ge=0, le=MAX_WORK_MS)] = None
-    ) -> Response:
+def _add_cluster_routes(app: FastAPI, service: Service, path: str) -> None:
+    @app.api_route(path, methods=["GET", "HEAD"])
+    async def serve(request: Request, work_ms: WorkMs = None) -> Response:
+        return _response(await service.serve(request.receive, work_ms))
+
+    @app.post(path)
+    async def serve_body(request: Request, work_ms: WorkMs = None) -> Response:
         async for _ in request.stream():
             pass  # counted by the body limit, kept by nobody
-        return await service.serve(request, default_ms if work_ms is None else work_ms)
-
-    return router
+        return _response(await service.serve(request.receive, work_ms))
 
 
-def _sample_routes(service: Service) -> APIRouter:
-    router = APIRouter()
+def _add_health_routes(app: FastAPI, service: Service) -> None:
+    @app.api_route("/", methods=["GET", "HEAD"])
+    async def who() -> Response:
+        return _response(service.who)
+
+    @app.api_route(HEALTH_PATH, methods=["GET", "HEAD"])
+    async def health() -> Response:
+        return _response(service.health())
+
+    @app.api_route(READY_PATH, methods=["GET", "HEAD"])
+    async def readiness() -> Response:
+        return _response(service.readiness())
+
+    @app.api_route(LOAD_PATH, methods=["GET", "HEAD"])
+    async def load() -> Response:
+        return _response(service.load())
+
+
+def _add_sample_routes(app: FastAPI, service: Service, prefix: str) -> None:
     settings, identity = service.settings, service.identity
 
-    @router.post("/seed")
+    @app.post(f"{prefix}/seed")
     async def set_seed(seed: Seed) -> Response:
-        service.seed = str(seed.num)
-        return Response(service.answer, media_type=JSON)
+        return _response(service.set_seed(seed.num))
 
-    @router.get("/seed")
-    async def get_seed() -> PlainTextResponse:
+    @app.get(f"{prefix}/seed")
+    async def get_seed() -> Response:
         return PlainTextResponse(service.seed)
 
-    @router.post("/stress")
+    @app.post(f"{prefix}/stress")
     async def stress(
         seconds: Annotated[float, Body(gt=0, le=settings.stress_max_s)] = 5.0,
         workers: Annotated[int, Body(ge=1, le=settings.stress_max_workers)] = 1,
-    ) -> JSONResponse:
+    ) -> Response:
         try:
             service.stress.start(seconds, workers)
         except StressFullError as error:
@@ -190,48 +119,17 @@ def _sample_routes(service: Service) -> APIRouter:
             raise HTTPException(429, str(error), retry) from error
         return JSONResponse({**identity.as_dict(), "seconds": seconds, "workers": workers}, 202)
 
-    @router.get("/ip")
-    async def private_ip() -> PlainTextResponse:
+    @app.get(f"{prefix}/ip")
+    async def private_ip() -> Response:
         return PlainTextResponse(identity.private_ip)
 
-    return router
 
-
-def _health_routes(service: Service, ready: Callable[[], bool]) -> APIRouter:
-    router = APIRouter()
-
-    @router.api_route("/", methods=["GET", "HEAD"])
-    async def who() -> JSONResponse:
-        return JSONResponse({"status": "ok", **service.identity.as_dict()})
-
-    @router.api_route(HEALTH_PATH, methods=["GET", "HEAD"])
-    async def alive() -> JSONResponse:
-        return JSONResponse({"status": "ok"})
-
-    @router.api_route(READY_PATH, methods=["GET", "HEAD"])
-    async def wants_traffic() -> JSONResponse:
-        if ready():
-            return JSONResponse({"status": "ready"})
-        return JSONResponse({"status": "draining"}, 503)
-
-    @router.get(LOAD_PATH)
-    async def load() -> JSONResponse:
-        return JSONResponse(service.report.as_dict(time.monotonic()))
-
-    return router
-
-
-def _fault_routes(service: Service) -> APIRouter:
-    router = APIRouter()
-
-    @router.get("/faults")
+def _add_fault_routes(app: FastAPI, service: Service) -> None:
+    @app.get("/faults")
     async def get_faults() -> Faults:
         return service.faults
 
-    @router.post("/faults")
+    @app.post("/faults")
     async def set_faults(faults: Faults) -> Faults:
-        service.faults = faults
-        service.work.slow(faults.speed)
+        service.set_faults(faults)
         return faults
-
-    return router

@@ -6,6 +6,7 @@ stalls costs log lines (counted), never latency.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -111,5 +112,15 @@ class EventHandler(logging.Handler):
 def timestamp(at_s: float) -> str:
     """Return the Unix time `at_s` in RFC 3339, UTC, with milliseconds."""
     whole = int(at_s)
-    ms = int((at_s - whole) * 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{ms:03d}Z"
+    return f"{_second(whole)}.{int((at_s - whole) * 1000):03d}Z"
+
+
+@functools.lru_cache(4)
+def _second(whole_s: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole_s))
+
+
+@functools.lru_cache(256)
+def quoted(text: str) -> str:
+    """Return `text` as a JSON string; texts that come again cost nothing."""
+    return json.dumps(text)

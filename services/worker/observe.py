@@ -16,11 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.contract import HEALTH_PATH, LOAD_HEADER, LOAD_PATH, READY_PATH
 from services.worker.identity import Identity
 from services.worker.load_report import LoadReport
-from services.worker.log import LineLog, timestamp
+from services.worker.log import LineLog, quoted, timestamp
 
 UNCOUNTED: Final = frozenset({"/", HEALTH_PATH, READY_PATH, LOAD_PATH})
 CLIENT_GONE: Final = 499  # in the log only: nobody was there to read a status
 SERVER_FAULT: Final = 500
+MAX_LOGGED: Final = 512  # characters of a path or request id
 
 _LOAD_HEADER: Final = LOAD_HEADER.encode()
 
@@ -87,10 +88,10 @@ class Observe:
         request_id = ""
         for name, value in scope["headers"]:
             if name == b"x-request-id":
-                request_id = f'"request_id": {json.dumps(value.decode("latin-1"))}, '
+                request_id = f'"request_id": {json.dumps(value.decode("latin-1")[:MAX_LOGGED])}, '
         self._log.write(
             f'{{"time": "{timestamp(time.time())}", "event": "request", '
-            f'"method": "{scope["method"]}", "path": {json.dumps(scope["path"])}, '
+            f'"method": "{scope["method"]}", "path": {quoted(scope["path"][:MAX_LOGGED])}, '
             f'"status": {status}, "ms": {latency_s * 1000:.3f}, '
             f'"pending": {self._report.pending}, {request_id}{self._who}'
         )
