@@ -26,6 +26,7 @@ from loadtest.plan import (
 )
 from loadtest.preflight import TargetUnreachable
 from loadtest.report import write_report
+from loadtest.report.comparison import write_comparison
 from loadtest.result import ResultUnreadable, read_result
 from loadtest.terminal import print_comparison, print_result, shown
 
@@ -56,6 +57,7 @@ def _end(error: Exception | str, code: Exit) -> typer.Exit:
 
 @app.command()
 def run(
+    *,
     target: Annotated[str, typer.Option(help="the balancer, such as http://127.0.0.1:8000")],
     scenario: Annotated[Scenario, typer.Option(help="shape of the load")] = Scenario.THOUSAND,
     rate: Annotated[
@@ -174,8 +176,6 @@ def compare(
     ] = False,
 ) -> None:
     """Runs side by side; differences are against the first."""
-    from loadtest.report.comparison import write_comparison  # plotly takes long to import
-
     console = Console()
     try:
         results = [read_result(each) for each in runs]

@@ -31,7 +31,7 @@ class CpuSource(Protocol):
         ...
 
 
-class CpuUnreadable(RuntimeError):
+class CpuUnreadable(RuntimeError):  # noqa: N818 - says what happened
     """This source gives nothing; the message says why."""
 
 
@@ -141,7 +141,9 @@ class CpuRecord:
             await self._look(self._source, started)
 
     async def _watch(self, source: CpuSource, started: float, interval_s: float) -> None:
-        while len(self.readings) < MOST_READINGS and await self._look(source, started):
+        for _ in range(MOST_READINGS):
+            if not await self._look(source, started) or len(self.readings) >= MOST_READINGS:
+                return
             await asyncio.sleep(interval_s)
 
     async def _look(self, source: CpuSource, started: float) -> bool:

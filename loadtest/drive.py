@@ -43,7 +43,10 @@ def run(
     on_progress: OnProgress | None = None,
     cpu: CpuSource | None = None,
 ) -> Result:
-    """`drive`, for callers without an event loop. SIGINT and SIGTERM end the load, not the result."""
+    """`drive`, for callers without an event loop.
+
+    SIGINT and SIGTERM end the load, not the result.
+    """
 
     async def whole() -> Result:
         stop = asyncio.Event()
@@ -89,7 +92,7 @@ async def drive(
     binary = find_k6()
     version = await k6_version(binary)
     notes = await preflight(plan)
-    out.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(out.mkdir, parents=True, exist_ok=True)
     began_at = datetime.now(UTC).isoformat(timespec="seconds")
     stop = stop or asyncio.Event()
     record = CpuRecord(cpu)
@@ -113,7 +116,17 @@ async def drive(
     )
     if record.trouble:
         notes += (record.trouble,)
-    result = _result(plan, done, notes, began_at, wall_s, host, stop.is_set(), record, cpu)
+    result = _result(
+        plan,
+        done,
+        notes=notes,
+        began_at=began_at,
+        wall_s=wall_s,
+        host=host,
+        interrupted=stop.is_set(),
+        record=record,
+        cpu_words=cpu.words if cpu is not None else "",
+    )
     write_result(result, out)
     return result
 
@@ -192,13 +205,14 @@ class _Pass:
 def _result(
     plan: Plan,
     done: list[_Pass],
+    *,
     notes: tuple[str, ...],
     began_at: str,
     wall_s: float,
     host: Host,
     interrupted: bool,
     record: CpuRecord,
-    cpu: CpuSource | None,
+    cpu_words: str,
 ) -> Result:
     loads = {cluster.name: cluster for cluster in plan.clusters}
     samples = {name: found for work in done for name, found in work.stream.clusters.items()}
@@ -228,7 +242,7 @@ def _result(
         exit_codes=tuple(work.exit_code for work in done),
         notes=notes,
         cpu=tuple(record.readings),
-        cpu_words=cpu.words if cpu is not None else "",
+        cpu_words=cpu_words,
     )
 
 

@@ -49,7 +49,7 @@ STOPPED_CODES: Final = frozenset({103, 105})
 JUDGED_CODES: Final = frozenset({0, 99})
 
 
-class GeneratorMissing(RuntimeError):
+class GeneratorMissing(RuntimeError):  # noqa: N818 - says what happened
     """There is no k6 binary; the message says where it was looked for."""
 
 
@@ -121,7 +121,10 @@ def script_plan(plan: Plan, group: tuple[ClusterLoad, ...]) -> str:
 
 
 def command(binary: Path, files: Files, api_port: int) -> list[str]:
-    """k6's command line. CSV goes to standard output: no file to tail, and k6 dies with its reader."""
+    """k6's command line.
+
+    CSV goes to standard output: no file to tail or to remove.
+    """
     return [
         str(binary),
         "run",

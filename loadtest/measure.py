@@ -17,7 +17,7 @@ from typing import Final
 
 from loadtest.stream import OK, Samples, failure_cause
 
-# Widths of a time slice to choose from, seconds; a second unless the run is shorter than that makes sense for.
+# Widths of a time slice to choose from, seconds: one, and less where a run has too few of those.
 SLICE_WIDTHS_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SLICES_WANTED: Final = 30
 BINS_PER_DECADE: Final = 20

@@ -67,8 +67,8 @@ class Plan:
     rate_per_s: arrivals a second for each cluster (ignored by `thousand`)
     concurrency: requests at once (`thousand`), each virtual user on a connection of its own
     requests: requests for each cluster (`thousand`)
-    users: virtual users for each cluster, i.e. the most requests in flight (arrival-rate scenarios);
-        None: enough for half a second of arrivals
+    users: virtual users for each cluster, i.e. the most requests in flight (arrival-rate
+        scenarios); None: enough for half a second of arrivals
     fresh_connections: a new connection for every request
     p95_limit_ms, p99_limit_ms: further thresholds; None: not asked
     error_limit: the highest share of failed requests, 0..1, that passes
@@ -190,7 +190,7 @@ def rate_stages(plan: Plan) -> tuple[tuple[float, float, float], ...]:
 
 
 def k6_options(plan: Plan, group: tuple[ClusterLoad, ...]) -> dict[str, Any]:
-    """k6's `options` for one pass; the shape is k6's own (k6 documentation, "Options reference")."""
+    """k6's `options` for one pass, in k6's own shape (its documentation, "Options reference")."""
     thresholds: dict[str, list[str]] = {}
     for cluster in group:
         scenario = f"scenario:{cluster.name}"

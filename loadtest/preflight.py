@@ -9,12 +9,15 @@ from loadtest.plan import Plan
 PREFLIGHT_TIMEOUT_S = 3.0
 
 
-class TargetUnreachable(ConnectionError):
+class TargetUnreachable(ConnectionError):  # noqa: N818 - says what happened
     """Nothing answers at the target; the message is one line for the user."""
 
 
 async def preflight(plan: Plan) -> tuple[str, ...]:
-    """What a reader of the result should know: paths that do not answer 200. Else TargetUnreachable."""
+    """Notes for the reader of the result: paths that do not answer 200.
+
+    Raises TargetUnreachable where nothing answers at all.
+    """
     notes: list[str] = []
     async with httpx.AsyncClient(timeout=PREFLIGHT_TIMEOUT_S, trust_env=False) as client:
         for cluster in plan.clusters:

@@ -28,7 +28,7 @@ from loadtest.verdict import Outcome, Threshold, Verdict
 FORMAT: Final = 1
 
 
-class ResultUnreadable(ValueError):
+class ResultUnreadable(ValueError):  # noqa: N818 - says what happened
     """A folder holds no run that can be read; the message says why."""
 
 

@@ -92,10 +92,10 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     for at, heading in enumerate(headings(comparison)):
         table.add_column(heading, justify="left" if at < 2 else "right", overflow="fold")
     previous = ""
-    for row in comparison.rows:
-        if previous not in ("", row.cluster):
+    for line in comparison.rows:
+        if previous not in ("", line.cluster):
             table.add_section()
-        previous = row.cluster
-        table.add_row(*(Text(cell) for cell in text_row(row)))
+        previous = line.cluster
+        table.add_row(*(Text(cell) for cell in text_row(line)))
     console.print(table)
     console.print(EXPLAINED, style="dim")

@@ -4,7 +4,9 @@
 - ``markdown``  ``report.md``: tables for pasting
 - ``palette``   colours that the colour-blind tell apart
 - ``charts``    the charts of one run
+- ``frame``     the page around any content: style, colours, light and dark
 - ``page``      ``report.html``: one file, nothing loaded from anywhere
+- ``comparison``  ``compare.html`` and ``compare.md``
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from loadtest.report.markdown import markdown_report
 from loadtest.result import Result
 
 __all__ = ["write_report"]
@@ -25,8 +28,7 @@ def write_report(
     title: the page's heading. intro: a sentence or two below it, plain text. Raises OSError.
     """
     # Plotly takes half a second to import: only those who draw pay for it.
-    from loadtest.report.markdown import markdown_report
-    from loadtest.report.page import html_report
+    from loadtest.report.page import html_report  # noqa: PLC0415 - see above
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.md").write_text(

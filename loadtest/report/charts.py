@@ -5,6 +5,8 @@ A chart never vanishes: what was not measured, or did not happen, is said in its
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -51,7 +53,7 @@ def charts(result: Result) -> list[Chart]:
     return [make(result) for make in makers]
 
 
-def _figure(*, x: str, y: str, log_y: bool = False) -> Any:
+def _figure(*, x: str, y: str) -> Any:
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
     figure = go.Figure()
     figure.update_layout(
@@ -65,9 +67,23 @@ def _figure(*, x: str, y: str, log_y: bool = False) -> Any:
         xaxis=axis | {"title": {"text": x}},
         yaxis=axis | {"title": {"text": y}, "rangemode": "tozero"},
     )
-    if log_y:
-        figure.update_yaxes(type="log", rangemode="normal", dtick=1)
     return figure
+
+
+def _log_axis(low: float, high: float) -> dict[str, Any]:
+    """A logarithmic axis over `low`..`high` with round numbers on it: 1, 2, 5, 10, ..."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    ones = [10.0**power for power in range(first, last + 1)]
+    steps = (1, 2, 5) if last - first <= 3 else (1,)
+    ticks = [one * step for one in ones for step in steps if low <= one * step <= high]
+    edges = (low / 1.15, high * 1.15)
+    return {
+        "type": "log",
+        "rangemode": "normal",
+        "range": [math.log10(edge) for edge in edges],
+        "tickvals": ticks,
+        "ticktext": [f"{tick:,g}" for tick in ticks],
+    }
 
 
 def _answered(result: Result) -> list[tuple[int, ClusterResult]]:
@@ -115,7 +131,8 @@ def distribution(result: Result) -> Chart:
             line={"color": colour(at), "dash": dash(at * len(SERIES)), "width": 2.5},
             hovertemplate="%{y:.1f} %",
         )
-    figure.update_xaxes(type="log", hoverformat=".3g", ticksuffix="", dtick="D2", minor_ticks="")
+    edges = [edge for _, c in shown for edge in (c.bins[0].from_ms, c.bins[-1].to_ms)]
+    figure.update_xaxes(hoverformat=".3g", **_log_axis(min(edges), max(edges)))
     figure.update_yaxes(range=[0, 101])
     return Chart(title, figure, note="The further left and the steeper, the better.")
 
@@ -134,7 +151,7 @@ def latency_over_time(result: Result) -> Chart:
     shown = _answered(result)
     if not shown:
         return Chart(title, None, "no answer with status 200", wide=True)
-    figure = _figure(x=_time_axis(result), y="latency (ms, logarithmic)", log_y=True)
+    figure = _figure(x=_time_axis(result), y="latency (ms, logarithmic)")
     for at, cluster in shown:
         slices = _thinned(cluster.slices)
         for name, attribute, style, width in (
@@ -150,6 +167,14 @@ def latency_over_time(result: Result) -> Chart:
                 line={"color": colour(at), "dash": style, "width": width},
                 hovertemplate="%{y:.2f} ms",
             )
+    points = [
+        ms
+        for _, cluster in shown
+        for each in cluster.slices
+        for ms in (each.p50_ms, each.p99_ms)
+        if ms
+    ]
+    figure.update_yaxes(**_log_axis(min(points), max(points)))
     return Chart(title, figure, note=_slices_words(result), wide=True)
 
 
@@ -201,17 +226,18 @@ def errors(result: Result) -> Chart:
 
 def requests_per_target(result: Result) -> Chart:
     title = "Requests per target"
+    everywhere = Counter(target for cluster in result.clusters for target in cluster.targets)
     rows = [
-        (at, cluster, target, number)
-        for at, cluster in enumerate(result.clusters)
-        for target, number in sorted(cluster.targets.items(), key=lambda each: -each[1])
+        (cluster, target if everywhere[target] == 1 else f"{target} ({cluster.name})", number)
+        for cluster in result.clusters
+        for target, number in sorted(cluster.targets.items())
     ]
     if not rows:
         return Chart(title, None, "the answers do not say which target gave them")
     shown = rows[:LONGEST_LIST]
     figure = _figure(x="answers with status 200", y="")
     for at, cluster in enumerate(result.clusters):
-        mine = [(target, number) for _, owner, target, number in shown if owner is cluster]
+        mine = [(target, number) for owner, target, number in shown if owner is cluster]
         figure.add_bar(
             name=cluster.name,
             orientation="h",
@@ -226,7 +252,7 @@ def requests_per_target(result: Result) -> Chart:
         barmode="overlay", bargap=0.25, hovermode="closest", height=max(HEIGHT_PX, 30 * len(shown))
     )
     figure.update_yaxes(autorange="reversed", type="category")
-    left = f" The {LONGEST_LIST} busiest of {len(rows)}." if len(rows) > LONGEST_LIST else ""
+    left = f" The first {LONGEST_LIST} of {len(rows)}." if len(rows) > LONGEST_LIST else ""
     return Chart(title, figure, note=f"As the targets name themselves in their answers.{left}")
 
 
@@ -234,7 +260,7 @@ def cpu_per_target(result: Result) -> Chart:
     title = "CPU per target"
     if not result.cpu:
         words = "not measured: give --admin with the balancer's admin address"
-        return Chart(title, None, words, wide=True)
+        return Chart(title, None, words)
     figure = _figure(x="time since the start of the run (s)", y="CPU (%)")
     targets = sorted({reading.target for reading in result.cpu})
     for at, target in enumerate(targets[:LONGEST_LIST]):
@@ -248,4 +274,8 @@ def cpu_per_target(result: Result) -> Chart:
             hovertemplate="%{y:.0f} %",
         )
     figure.update_layout(showlegend=True)
-    return Chart(title, figure, note=f"{result.cpu_words}.".capitalize(), wide=True)
+    return Chart(title, figure, note=_sentence(result.cpu_words))
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."

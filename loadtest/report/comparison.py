@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 
 from loadtest.compare import Cell, Comparison, Figure, Row, judged
+from loadtest.report.frame import page
 from loadtest.report.markdown import table
-from loadtest.report.page import page
 from loadtest.report.words import NOTHING, count, load_words, milliseconds, seconds
 
 CLASSES = {1: "better", -1: "worse", 0: ""}
@@ -90,7 +90,7 @@ def html_comparison(comparison: Comparison) -> str:
 <dl>{runs}</dl>
 <div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>
 <p class="soft">{escape(EXPLAINED)}</p>"""
-    return page(title="Comparison", body=body, with_charts=False)
+    return page(title="Comparison", body=body)
 
 
 def _html_row(row: Row) -> str:

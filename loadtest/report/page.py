@@ -1,20 +1,19 @@
-"""``report.html``: one file; the charting library lies inside it, nothing is loaded from anywhere."""
+"""``report.html``: one file with the charting library inside; nothing is loaded from anywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 from typing import Final
 
 from plotly.offline import get_plotlyjs
 
 from loadtest.report.charts import Chart, charts
+from loadtest.report.frame import html_table, page
 from loadtest.report.words import HEADINGS, facts, load_words, mark, row
 from loadtest.result import Result
 from loadtest.verdict import Outcome
 
-PAGE: Final = Path(__file__).parent / "page.html"
 CLASSES: Final = {Outcome.PASSED: "passed", Outcome.INTERRUPTED: "interrupted"}
 METRIC_WORDS: Final = {
     "checks": "answers with status 200",
@@ -22,20 +21,10 @@ METRIC_WORDS: Final = {
     "http_req_duration": "latency (ms)",
 }
 READING: Final = (
-    "Time runs from the first request to the last response of a cluster. Latency is of answers with "
-    "status 200, from the first byte sent to the last received; connecting comes before it. "
+    "Time runs from the first request to the last response of a cluster. Latency is of answers "
+    "with status 200, from the first byte sent to the last received; connecting comes before it. "
     "Dropped: arrivals for which the generator had no free virtual user."
 )
-
-
-def page(*, title: str, body: str, with_charts: bool) -> str:
-    """A whole page around `body` (HTML)."""
-    script = f"<script>{get_plotlyjs()}</script>" if with_charts else "<script>var Plotly;</script>"
-    text = PAGE.read_text(encoding="utf-8")
-    # The body last: a target's words could contain the name of another place.
-    for place, value in (("title", escape(title)), ("script", script), ("body", body)):
-        text = text.replace(f"{{{place}}}", value, 1)
-    return text
 
 
 def html_report(results: Sequence[Result], *, title: str, intro: str) -> str:
@@ -46,19 +35,7 @@ def html_report(results: Sequence[Result], *, title: str, intro: str) -> str:
     if len(results) > 1:
         parts.append(_overview(results))
     parts += [_run(result, number) for number, result in enumerate(results)]
-    return page(title=title, body="\n".join(parts), with_charts=True)
-
-
-def html_table(headings: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
-    """Cells are text and get escaped."""
-    head = "".join(f"<th>{escape(each)}</th>" for each in headings)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>" for cells in rows
-    )
-    return (
-        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return page(title=title, body="\n".join(parts), script=get_plotlyjs())
 
 
 def _overview(results: Sequence[Result]) -> str:
