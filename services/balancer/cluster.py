@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from random import Random
 from typing import Final, Generic, TypeVar
 
+from services.balancer.config import PolicySpec
 from services.balancer.messages import TargetPicture
 from services.balancer.pick.policy import Policy
 from services.balancer.target import Target
@@ -22,9 +23,12 @@ REDRAWS: Final = 5  # Finagle's p2c: draws before it gives up and looks at every
 class Cluster(Generic[T]):
     """A named set of targets with the policy that picks among them."""
 
-    def __init__(self, name: str, policy: Policy, make: Callable[[TargetPicture], T]) -> None:
+    def __init__(
+        self, name: str, policy: Policy, make: Callable[[TargetPicture], T], spec: PolicySpec
+    ) -> None:
         self.name = name
         self.policy = policy
+        self.spec = spec  # what the policy was built from
         self.targets: dict[str, T] = {}
         self.eligible: list[T] = []
         self._place: dict[str, int] = {}  # id -> index in eligible

@@ -69,6 +69,11 @@ class Load:
         self.finished += 1
         self.peak.observe(max(latency_s, FAILURE_PENALTY_S), now)
 
+    def abandon(self, latency_s: float, now: float) -> None:
+        """The client left after `latency_s` without a whole answer: it took at least that long."""
+        if latency_s > self.peak.read(now):
+            self.peak.observe(latency_s, now)
+
     def probed(
         self, latency_s: float | None, pending: float | None, cpu: float | None, now: float
     ) -> None:

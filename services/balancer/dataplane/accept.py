@@ -1,0 +1,368 @@
+"""The client's side: its connection, the request heads that come on it, and its limits.
+
+One exchange at a time: what a client sends ahead (pipelining) waits in a bounded buffer, so answers
+go out in the order of their requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Final, cast
+
+from services.balancer.dataplane.chunked import BadChunk
+from services.balancer.dataplane.errors import BadRequest, Refusal, answer, response
+from services.balancer.dataplane.exchange import Exchange
+from services.balancer.dataplane.http1 import (
+    HEAD_END,
+    REQUEST_LINE,
+    Fields,
+    RequestHead,
+    request_head,
+)
+
+if TYPE_CHECKING:
+    from services.balancer.config import Respond
+    from services.balancer.dataplane.plane import Plane
+
+_LINGER_BYTES: Final = 262_144  # read and dropped at most, so that the last answer arrives
+_BEGINNING: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: [\x21\x22\x24-\x7e]*| ?)")
+
+
+class ClientConnection:
+    """An asyncio protocol: one client's connection.
+
+    `deadline` is what the client, or the target on its behalf, must meet next.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_ended",
+        "_exchange",
+        "_lines",
+        "_lingering",
+        "_place",
+        "_plane",
+        "_scheduled",
+        "_transport",
+        "blocked",
+        "close_after",
+        "deadline",
+        "paused",
+    )
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+        self._transport: asyncio.Transport
+        self._exchange: Exchange | None = None
+        self._buffer = b""  # an unfinished head, or requests sent ahead
+        self._lines: bytes | None = None  # forwarding lines for this peer; None: a trusted proxy
+        self._lingering = -1  # bytes dropped since the last answer; -1: not at the end yet
+        self._place = -1
+        self._scheduled = False  # `_next` will run: what waits in the buffer may be whole requests
+        self._ended = False  # the client sends no more
+        self.deadline = 0.0
+        self.close_after = False
+        self.paused = False  # we read no more for now
+        self.blocked = False  # the client reads no more for now
+
+    def __repr__(self) -> str:
+        return f"<ClientConnection {self._exchange or 'idle'}>"
+
+    # -- from the loop -----------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """A client connected; one too many is closed at once."""
+        self._transport = transport
+        plane = self._plane
+        if not plane.admit(self):
+            transport.abort()
+            return
+        peer = transport.get_extra_info("peername")
+        self._lines = plane.lines_for(peer[0] if peer else "unknown")
+        self.deadline = plane.deadlines.now + plane.config.timeouts.keep_alive_s
+        self._place = plane.deadlines.watch(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone, or we closed."""
+        plane = self._plane
+        if self._place < 0:
+            return  # was never admitted
+        plane.deadlines.forget(self, self._place)
+        plane.dismiss(self)
+        exchange = self._exchange
+        if exchange is not None:
+            self._exchange = None
+            plane.counters.client_abort()
+            exchange.client_gone()
+
+    def eof_received(self) -> bool:
+        """The client sends no more. It may still be reading: what it asked for is answered."""
+        exchange = self._exchange
+        if self._lingering >= 0 or (exchange is not None and exchange.uploading):
+            return False
+        if exchange is None and not self._scheduled:
+            return False
+        self._ended = True
+        return True
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self.blocked = True
+        if self._exchange is not None:
+            self._exchange.download_blocked()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self.blocked = False
+        if self._exchange is not None:
+            self._exchange.download_open()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a head, of a body, or sent ahead."""
+        exchange = self._exchange
+        if exchange is None:
+            if self._lingering >= 0:
+                self._drop(len(data))
+            elif self._buffer:
+                self._receive(self._buffer + data)
+            else:
+                self._receive(data)
+        elif exchange.uploading and not self._buffer:
+            self._receive_body(exchange, data)
+        else:
+            self._buffer += data
+            if len(self._buffer) > self._plane.config.limits.buffer_bytes:
+                self.pause()
+
+    # -- heads -------------------------------------------------------------------------------------
+
+    def _receive(self, data: bytes) -> None:
+        """Find one request head and start on it."""
+        match = REQUEST_LINE.match(data)
+        end = data.find(HEAD_END, match.end() - 2) if match is not None else -1
+        if match is None or end < 0:
+            self._receive_partial(data)
+            return
+        plane = self._plane
+        limits = plane.config.limits
+        try:
+            method, target, minor = match.groups()
+            if end > limits.head_bytes:
+                raise BadRequest(Refusal.HEAD_TOO_LARGE, "request head over the limit")
+            if len(target) > limits.target_bytes:
+                raise BadRequest(Refusal.TARGET_TOO_LONG, "request target over the limit")
+            fields = plane.request_fields.parse(data[match.end() : end + 2])
+            head = request_head(method, target, 1 if minor == b"1" else 0, fields)
+        except BadRequest as error:
+            self.refuse(error.refusal, error.detail, plane.next_request_id())
+            return
+        self._buffer = b""
+        self._begin(head, data[end + 4 :])
+
+    def _receive_partial(self, data: bytes) -> None:
+        """No whole head yet: wait for more, unless it cannot become one."""
+        plane = self._plane
+        limits = plane.config.limits
+        if data.startswith((b"\r", b"\n")):  # RFC 9112, 2.2: empty lines before a request line
+            data = data.lstrip(b"\r\n") if len(data) > 2 else data
+            if data[:1] in (b"\r", b"\n"):
+                self._hold(data)
+            elif data:
+                self._buffer = b""
+                self._receive(data)
+            return
+        line_end = data.find(b"\n")
+        refusal: Refusal | None = None
+        detail = ""
+        if line_end < 0:
+            if len(data) > limits.target_bytes + 64:
+                refusal, detail = Refusal.TARGET_TOO_LONG, "request line over the limit"
+            elif _BEGINNING.match(data) is None:
+                refusal, detail = Refusal.MALFORMED, "this is not HTTP"
+        elif REQUEST_LINE.match(data) is None:
+            refusal, detail = Refusal.MALFORMED, "the request line breaks the grammar"
+        elif len(data) > limits.head_bytes:
+            refusal, detail = Refusal.HEAD_TOO_LARGE, "request head over the limit"
+        if refusal is None:
+            self._hold(data)
+        else:
+            self.refuse(refusal, detail, plane.next_request_id())
+
+    def _hold(self, data: bytes) -> None:
+        if not self._buffer:  # the clock of a slow head starts with its first byte
+            plane = self._plane
+            self.deadline = plane.deadlines.now + plane.config.timeouts.head_s
+        self._buffer = data
+
+    def _begin(self, head: RequestHead, rest: bytes) -> None:
+        plane = self._plane
+        plane.counters.request()
+        if head.wants_close:
+            self.close_after = True
+        route = plane.router.find(head)
+        exchange = self._exchange = Exchange(plane, self, head)
+        if exchange.uploading:
+            if rest and not self._receive_body(exchange, rest):
+                return
+        else:
+            self._buffer = rest
+        if route is None:
+            self.refuse(
+                Refusal.NO_ROUTE,
+                "no route matches",
+                exchange.request_id,
+                head_only=head.method == b"HEAD",
+            )
+        elif route.destination.cluster is not None:
+            exchange.start(route.destination.cluster)
+        else:
+            self._respond(cast("Respond", route.destination.respond), head)
+
+    def _receive_body(self, exchange: Exchange, data: bytes) -> bool:
+        """Bytes of a body; False when they broke its framing and the exchange is over."""
+        try:
+            rest = exchange.upload(data)
+        except BadChunk as error:
+            exchange.client_gone()
+            self.refuse(Refusal.MALFORMED, str(error), exchange.request_id)
+            return False
+        if rest:
+            self._buffer = rest
+        return True
+
+    def request_id(self, fields: Fields) -> bytes:
+        """A new request id, or the one that a trusted proxy has given."""
+        if self._lines is None:
+            given = self._plane.trusted_request_id(fields.forwarding)
+            if given is not None:
+                return given
+        return self._plane.next_request_id()
+
+    def forwarding_lines(self, fields: Fields) -> bytes:
+        """What the target is told of the client: its own word only when it is a trusted proxy."""
+        lines = self._lines
+        if lines is not None:
+            return lines
+        peer = self._transport.get_extra_info("peername")
+        return self._plane.trusted_lines(peer[0], fields.forwarding)
+
+    # -- answers -----------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Bytes of an answer."""
+        self._transport.write(data)
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        if not self.paused:
+            self.paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self.paused:
+            self.paused = False
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """The answer cannot be completed: the client must see it cut, not ended."""
+        self._exchange = None
+        self._transport.abort()
+
+    def _respond(self, respond: Respond, head: RequestHead) -> None:
+        """A route answers by itself."""
+        plane = self._plane
+        exchange = self._exchange
+        unread = exchange is not None and exchange.uploading
+        close = self.close_after = self.close_after or unread or plane.draining
+        plane.counters.answered_here(respond.status)
+        self.write(
+            response(
+                respond.status,
+                "text/plain; charset=utf-8",
+                respond.text.encode(),
+                extra="" if head.minor == 1 or close else "Connection: keep-alive\r\n",
+                close=close,
+                head_only=head.method == b"HEAD",
+            )
+        )
+        self.exchange_ended(complete=not unread)
+
+    def refuse(
+        self, refusal: Refusal, detail: str, request_id: bytes, *, head_only: bool = False
+    ) -> None:
+        """Answer with an error of our own. A request not read to its end ends the connection."""
+        exchange = self._exchange
+        known = exchange is not None and not exchange.uploading
+        close = self.close_after = self.close_after or not known or self._plane.draining
+        self._plane.counters.answered_here(refusal.status)
+        if self._transport.is_closing():
+            return
+        self.write(answer(refusal, detail, request_id.decode(), close=close, head_only=head_only))
+        self.exchange_ended(complete=known)
+
+    def exchange_ended(self, *, complete: bool) -> None:
+        """The answer is written; `complete` when the request was read to its end."""
+        self._exchange = None
+        if not complete:
+            self._linger()
+        elif self.close_after:
+            self._transport.close()
+        elif self._buffer:
+            self._scheduled = True
+            self._plane.loop.call_soon(self._next)
+        elif self._ended:
+            self._transport.close()
+        else:
+            plane = self._plane
+            self.deadline = plane.deadlines.now + plane.config.timeouts.keep_alive_s
+            self.resume()
+
+    def _next(self) -> None:
+        """On to what was sent ahead."""
+        self._scheduled = False
+        if self._transport.is_closing():
+            return
+        data = self._buffer
+        self._buffer = b""
+        self.resume()
+        self._receive(data)
+        if self._ended and self._exchange is None and self._lingering < 0:
+            self._transport.close()  # what is left will never be a whole request
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _linger(self) -> None:
+        """Close our half and drop what still comes: an early reset would destroy the answer."""
+        plane = self._plane
+        self._lingering = 0
+        self._buffer = b""
+        self.deadline = plane.deadlines.now + plane.config.timeouts.linger_s
+        self.resume()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def _drop(self, count: int) -> None:
+        self._lingering += count
+        if self._lingering > _LINGER_BYTES:
+            self._transport.abort()
+
+    def expired(self, now: float) -> None:
+        """The deadline has passed."""
+        if self._exchange is not None:
+            self._exchange.expired()
+        elif self._lingering >= 0 or self._transport.is_closing():
+            self._transport.abort()
+        elif self._buffer:
+            self.refuse(
+                Refusal.HEAD_TIMEOUT, "the head came too slowly", self._plane.next_request_id()
+            )
+        else:
+            self._transport.close()
+
+    def drain(self) -> None:
+        """The process stops: an idle client goes now, a busy one after its answer."""
+        self.close_after = True
+        if self._exchange is None and not self._buffer and self._lingering < 0:
+            self._transport.close()

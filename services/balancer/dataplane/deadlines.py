@@ -1,0 +1,71 @@
+"""One timer for all connections: each says by when, a sweep looks in on everyone once a period.
+
+Setting a deadline is one attribute, so a request costs no timer. A deadline is kept to within
+`PERIOD_S`; the connections are spread over `SLICES` so that no sweep holds the loop for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+PERIOD_S: Final = 1.0
+SLICES: Final = 10
+NEVER: Final = float("inf")
+
+
+class Watched(Protocol):
+    """What a sweep needs of a connection."""
+
+    deadline: float  # in the clock's seconds
+
+    def expired(self, now: float) -> None:
+        """The deadline has passed; called again a period later unless it was moved."""
+
+
+class Deadlines:
+    """Watches connections. `now` is the time of the last sweep: coarse, and free to read."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float],
+        period_s: float = PERIOD_S,
+    ) -> None:
+        self.now = clock()
+        self._loop = loop
+        self._clock = clock
+        self._interval_s = period_s / SLICES
+        self._slices: tuple[set[Watched], ...] = tuple(set() for _ in range(SLICES))
+        self._turn = 0
+        self._next_slice = 0
+        self._timer: asyncio.TimerHandle | None = loop.call_later(self._interval_s, self._sweep)
+
+    def watch(self, one: Watched) -> int:
+        """Look after `one` from now on; the number is what `forget` wants back."""
+        self._turn = (self._turn + 1) % SLICES
+        self._slices[self._turn].add(one)
+        return self._turn
+
+    def forget(self, one: Watched, place: int) -> None:
+        """No longer look after it."""
+        self._slices[place].discard(one)
+
+    def every(self, period_s: float) -> None:
+        """Look in on every connection once in this time from now on."""
+        self._interval_s = period_s / SLICES
+
+    def close(self) -> None:
+        """Stop sweeping."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _sweep(self) -> None:
+        self._timer = self._loop.call_later(self._interval_s, self._sweep)
+        now = self.now = self._clock()
+        self._next_slice = (self._next_slice + 1) % SLICES
+        due = [one for one in self._slices[self._next_slice] if one.deadline <= now]
+        for one in due:
+            one.expired(now)

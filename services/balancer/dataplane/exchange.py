@@ -1,0 +1,322 @@
+"""One request's way: placed on a target, sent, answered, ended. It joins a client's connection to a
+target's, moves the bodies between them, and decides with `retry` what a failure means.
+
+    PLACING -> SENT -> ANSWERING -> ENDED      (PLACING again on a retry; ENDED from anywhere)
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Final
+
+from services.balancer.dataplane.chunked import ChunkedBody
+from services.balancer.dataplane.errors import Fault, Refusal
+from services.balancer.dataplane.forward import PooledTarget, TargetConnection, dial
+from services.balancer.dataplane.http1 import RequestHead, ResponseHead
+from services.balancer.dataplane.observe import Attempt, Ended
+from services.balancer.dataplane.retry import Tries
+
+if TYPE_CHECKING:
+    from services.balancer.cluster import Cluster
+    from services.balancer.dataplane.accept import ClientConnection
+    from services.balancer.dataplane.plane import Plane
+
+_CHUNKED_LINE: Final = b"Transfer-Encoding: chunked\r\n"
+_CLOSE_LINE: Final = b"Connection: close\r\n"
+_KEEP_ALIVE_LINE: Final = b"Connection: keep-alive\r\n"
+
+
+class Stage(enum.Enum):
+    """Where an exchange is."""
+
+    PLACING = 1  # a connection is being opened
+    SENT = 2  # no final response head yet
+    ANSWERING = 3  # the client has the response head
+    ENDED = 4
+
+
+class Exchange:
+    """One request and its answer. Holds a claim on a target while an attempt is open."""
+
+    __slots__ = (
+        "_attempt",
+        "_client",
+        "_cluster",
+        "_connection",
+        "_plane",
+        "_stage",
+        "_tried",
+        "_tries",
+        "_unsent",
+        "_upload",
+        "_upload_left",
+        "head",
+        "request_id",
+        "reusable",
+    )
+
+    def __init__(self, plane: Plane, client: ClientConnection, head: RequestHead) -> None:
+        self._plane = plane
+        self._client = client
+        self._cluster: Cluster[PooledTarget]
+        self._stage = Stage.PLACING
+        self._attempt: Attempt | None = None
+        self._connection: TargetConnection | None = None
+        self._tried: list[PooledTarget] = []
+        self._tries: Tries | None = None
+        self._unsent = b""  # of the body, read before there was a connection
+        self._upload: ChunkedBody | None = None
+        self._upload_left = 0
+        self.head = head
+        self.request_id = client.request_id(head.fields)
+        self.reusable = False
+        fields = head.fields
+        if fields.chunked:
+            self._upload = ChunkedBody()
+            self._upload_left = 1  # until the decoder says that it is done
+        elif fields.content_length:
+            self._upload_left = fields.content_length
+
+    def __repr__(self) -> str:
+        target = self._attempt.target.id if self._attempt else "-"
+        return f"<Exchange {self.request_id.decode()} {self._stage.name} {target}>"
+
+    # -- placing -----------------------------------------------------------------------------------
+
+    def start(self, cluster: Cluster[PooledTarget]) -> None:
+        """Send the request to a target of the cluster, or answer for the lack of one."""
+        self._cluster = cluster
+        self._place()
+
+    def _place(self, *, fresh: bool = False) -> None:
+        plane = self._plane
+        target = self._cluster.pick(plane.clock(), plane.rng, self._tried)
+        if target is None:
+            self._refuse(Refusal.NO_TARGET, "no eligible target")
+            return
+        self._attempt = Attempt(target, target.cells, plane.clock)
+        connection = None if fresh else target.take()
+        if connection is not None:
+            self.connected(connection)
+        else:
+            self._stage = Stage.PLACING
+            if self._upload_left:
+                self._client.pause()
+            plane.spawn(dial(plane, target, self))
+
+    def waits_for(self, target: PooledTarget) -> bool:
+        """A connection to `target` is what this exchange is waiting for."""
+        return (
+            self._stage is Stage.PLACING
+            and self._connection is None
+            and self._attempt is not None
+            and self._attempt.target is target
+        )
+
+    def connected(self, connection: TargetConnection) -> None:
+        """There is a connection: the head goes out, with what is there of the body."""
+        self._stage = Stage.SENT
+        self._connection = connection
+        plane = self._plane
+        head = self.head
+        fields = head.fields
+        client = self._client
+        client.deadline = plane.deadlines.now + plane.config.timeouts.response_head_s
+        lines = client.forwarding_lines(fields)
+        host = b"" if fields.host is not None else plane.host_line
+        connection.send(
+            self,
+            b"%b %b HTTP/1.1\r\n%b%b%b%bX-Request-Id: %b\r\n\r\n%b"
+            % (
+                head.method,
+                head.target,
+                host,
+                fields.onward,
+                _CHUNKED_LINE if fields.chunked else b"",
+                lines,
+                self.request_id,
+                self._unsent,
+            ),
+        )
+        self._unsent = b""
+        if self._upload_left:
+            client.resume()
+
+    # -- the request's body ------------------------------------------------------------------------
+
+    @property
+    def uploading(self) -> bool:
+        """Part of the request's body has not come yet."""
+        return self._upload_left > 0
+
+    def upload(self, data: bytes) -> bytes:
+        """Bytes of the request's body; what is left over belongs to the next request.
+
+        Raises BadChunk when the client's framing is broken.
+        """
+        if self._upload is not None:
+            out = self._upload.feed(data)
+            rest = self._upload.rest
+            if self._upload.done:
+                self._upload_left = 0
+        else:
+            left = self._upload_left
+            out = data[:left] if len(data) > left else data
+            rest = data[left:]
+            self._upload_left = left - len(out)
+        if self._connection is not None:
+            self._connection.write(out)
+            plane = self._plane
+            timeouts = plane.config.timeouts
+            wait_s = timeouts.body_idle_s if self._upload_left else timeouts.response_head_s
+            self._client.deadline = plane.deadlines.now + wait_s
+        else:
+            self._unsent += out
+        return rest
+
+    def upload_blocked(self) -> None:
+        """The target takes no more for now."""
+        if self._upload_left:
+            self._client.pause()
+
+    def upload_open(self) -> None:
+        """It takes more."""
+        self._client.resume()
+
+    # -- the response ------------------------------------------------------------------------------
+
+    def interim(self, head: ResponseHead) -> None:
+        """A 1xx answer; HTTP/1.0 knows none (RFC 9110, 15.2)."""
+        if self.head.minor == 1:
+            self._client.write(
+                b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, head.fields.onward)
+            )
+
+    def respond(
+        self, head: ResponseHead, body: bytes, *, chunked: bool, until_close: bool, reusable: bool
+    ) -> None:
+        """The final response head, and the first bytes of the body."""
+        self._stage = Stage.ANSWERING
+        self.reusable = reusable
+        attempt = self._attempt
+        assert attempt is not None  # noqa: S101 - SENT implies it
+        attempt.status = head.status
+        client = self._client
+        old_client = self.head.minor == 0
+        if until_close or (chunked and old_client) or self._plane.draining:
+            client.close_after = True
+        extra = _CHUNKED_LINE if chunked and not old_client else b""
+        if client.close_after:
+            extra += _CLOSE_LINE
+        elif old_client:
+            extra += _KEEP_ALIVE_LINE
+        plane = self._plane
+        client.deadline = plane.deadlines.now + plane.config.timeouts.body_idle_s
+        if client.blocked:  # it has not even taken the answer before this one
+            self.download_blocked()
+        client.write(
+            b"HTTP/1.1 %d %b\r\n%b%b\r\n%b"
+            % (head.status, head.reason, head.fields.onward, extra, body)
+        )
+
+    def download(self, data: bytes) -> None:
+        """More of the response's body."""
+        plane = self._plane
+        self._client.deadline = plane.deadlines.now + plane.config.timeouts.body_idle_s
+        self._client.write(data)
+
+    def download_blocked(self) -> None:
+        """The client takes no more for now."""
+        if self._connection is not None:
+            self._connection.pause()
+
+    def download_open(self) -> None:
+        """It takes more."""
+        if self._connection is not None:
+            self._connection.resume()
+
+    def response_end(self, connection: TargetConnection | None) -> None:
+        """The response's body is complete; `connection` when it may serve another exchange."""
+        self._stage = Stage.ENDED
+        self._close_attempt(Ended.ANSWERED)
+        if connection is not None:
+            if self._upload_left:
+                connection.close()  # the target would take the rest of this body for a request
+            else:
+                connection.rest()
+        self._connection = None
+        self._client.exchange_ended(complete=not self._upload_left)
+
+    # -- failure -----------------------------------------------------------------------------------
+
+    def failed(self, fault: Fault, detail: str = "") -> None:
+        """The attempt failed by the target's fault: again elsewhere, or tell the client."""
+        attempt = self._attempt
+        assert attempt is not None  # noqa: S101 - only an attempt can fail
+        answering = self._stage is Stage.ANSWERING
+        target = attempt.target
+        self._close_attempt(fault)
+        self._connection = None
+        if answering:
+            self._stage = Stage.ENDED
+            self._client.abort()
+            return
+        if self._tries is None:
+            self._tries = Tries()
+        bodyless = not (self.head.fields.chunked or self.head.fields.content_length)
+        if self._tries.allows(fault, self.head.method, bodyless=bodyless):
+            self._plane.counters.retry()
+            if fault is not Fault.STALE and isinstance(target, PooledTarget):
+                self._tried.append(target)
+            self._place(fresh=fault is Fault.STALE)
+            return
+        reason = (
+            "the target did not answer in time"
+            if fault is Fault.TIMEOUT
+            else (
+                "no connection to the target"
+                if fault is Fault.CONNECT
+                else "the target's answer broke"
+            )
+        )
+        self._refuse(fault.refusal, reason)
+
+    def expired(self) -> None:
+        """The client's deadline has passed: who kept us waiting?"""
+        connection = self._connection
+        if self._stage is Stage.SENT and not self._upload_left:
+            if connection is not None:
+                connection.abort()
+            self.failed(Fault.TIMEOUT)
+        elif self._stage is Stage.SENT and not self._client.paused:
+            self.client_gone()
+            self._client.refuse(Refusal.HEAD_TIMEOUT, "the body came too slowly", self.request_id)
+        elif self._stage is Stage.SENT:
+            if connection is not None:
+                connection.abort()
+            self.failed(Fault.TIMEOUT)
+        elif self._stage is Stage.ANSWERING:
+            blocked = self._client.blocked
+            if connection is not None:
+                connection.abort()
+            self._stage = Stage.ENDED
+            self._close_attempt(Ended.ABORTED if blocked else Fault.TIMEOUT)
+            self._client.abort()
+
+    def client_gone(self) -> None:
+        """The client left, or is no longer worth waiting for."""
+        self._stage = Stage.ENDED
+        if self._connection is not None:
+            self._connection.abort()
+            self._connection = None
+        self._close_attempt(Ended.ABORTED)
+
+    def _close_attempt(self, how: Ended | Fault) -> None:
+        attempt = self._attempt
+        if attempt is not None:
+            self._attempt = None
+            attempt.close(how)
+
+    def _refuse(self, refusal: Refusal, detail: str) -> None:
+        self._stage = Stage.ENDED
+        self._client.refuse(refusal, detail, self.request_id, head_only=self.head.method == b"HEAD")

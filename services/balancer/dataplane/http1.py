@@ -1,0 +1,339 @@
+"""HTTP/1.1 heads: the grammar of RFC 9112 as compiled expressions, and what a head says of framing.
+
+No I/O. A head is matched whole or refused; nothing is guessed, nothing repaired. What is forwarded
+is made of bytes that were validated here. Field sections repeat from request to request on the same
+connection, so a parsed section is kept for a while under its own bytes (`FieldCache`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from services.balancer.dataplane.errors import BadRequest, BadResponse, Refusal
+
+# RFC 9110, 5.6.2 and 5.5. Possessive, so that a hostile head cannot make the match backtrack.
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
+
+# RFC 9112, 3. The target is any run of visible ASCII without a fragment; its form is checked later.
+REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n")
+# RFC 9112, 4. The space after the status code may be missing when there is no reason phrase.
+STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (" + _VALUE + rb"))?\r\n")
+_FIELDS: Final = re.compile(rb"(?:" + _TOKEN + rb":" + _VALUE + rb"\r\n)*+")
+# RFC 9110, 7.2 and RFC 3986, 3.2.2: reg-name or IP-literal, and a port.
+_HOST: Final = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?"
+)
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@]+)([/?].*)?")
+_DIGITS: Final = re.compile(rb"[0-9]{1,18}")  # 18 digits stay below 2**63
+
+HEAD_END: Final = b"\r\n\r\n"
+_UNKNOWN_CODING: Final = "Transfer-Encoding other than chunked"
+
+
+def _any_case(name: str) -> bytes:
+    """A field name as classes: the matcher skips a class at once but walks into (?i:...)."""
+    return "".join(f"[{c.upper()}{c}]" if c.isalpha() else re.escape(c) for c in name).encode()
+
+
+def _finder(names: tuple[str, ...]) -> re.Pattern[bytes]:
+    alternatives = b"|".join(map(_any_case, names))
+    return re.compile(rb"\n(" + alternatives + rb"):[ \t]*+([^\r]*)\r")
+
+
+# RFC 9110, 7.6.1, and the fields that this hop sets itself.
+_REQUEST_NOTED: Final = _finder(
+    (
+        *("host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"),
+        *("te", "keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate"),
+        *("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"),
+        *("x-real-ip", "forwarded", "x-request-id", "via"),
+    )
+)
+_RESPONSE_NOTED: Final = _finder(
+    (
+        *("content-length", "transfer-encoding", "connection", "upgrade", "keep-alive"),
+        *("proxy-connection", "proxy-authenticate", "endpoint-load-metrics"),
+    )
+)
+_KEPT: Final = frozenset({b"host", b"content-length", b"expect", b"via"})
+_FORWARDING: Final = frozenset(
+    {
+        *(b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"),
+        *(b"x-real-ip", b"forwarded", b"x-request-id"),
+    }
+)
+# A Connection field that names one of these is refused: it asks a hop to unframe the message.
+_NEVER_NOMINATED: Final = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"expect", b"via", b"trailer"}
+)
+
+
+class Fields:
+    """What a field section says, and the part of it that goes on to the next hop."""
+
+    __slots__ = (
+        "chunked",
+        "close",
+        "content_length",
+        "expect_continue",
+        "forwarding",
+        "host",
+        "keep_alive",
+        "load_report",
+        "onward",
+        "upgrade",
+    )
+
+    def __init__(self) -> None:
+        self.onward = b""  # lines for the next hop, each ended
+        self.forwarding = b""  # the client's own forwarding lines, for a trusted proxy only
+        self.host: bytes | None = None
+        self.content_length: int | None = None
+        self.chunked = False
+        self.close = False  # Connection: close
+        self.keep_alive = False  # Connection: keep-alive, which HTTP/1.0 needs
+        self.expect_continue = False
+        self.upgrade: bytes | None = None
+        self.load_report: bytes | None = None
+
+
+def _framing(fields: Fields, name: bytes, value: bytes) -> str | None:
+    """Take in Content-Length and Transfer-Encoding (RFC 9112, 6); the fault, if there is one."""
+    if name == b"content-length":
+        if fields.content_length is not None:
+            return "more than one Content-Length"
+        if not _DIGITS.fullmatch(value):
+            return "Content-Length is not a number we can hold"
+        fields.content_length = int(value)
+    elif fields.chunked:
+        return "more than one Transfer-Encoding"
+    elif value.lower() != b"chunked":
+        return _UNKNOWN_CODING
+    else:
+        fields.chunked = True
+    if fields.chunked and fields.content_length is not None:
+        return "both Content-Length and Transfer-Encoding"
+    return None
+
+
+def _cut(section: bytes, spans: list[tuple[int, int]]) -> bytes:
+    """The section without the given (start, end) spans, which are in order."""
+    kept = []
+    at = 0
+    for start, end in spans:
+        kept.append(section[at:start])
+        at = end
+    kept.append(section[at:])
+    return b"".join(kept)
+
+
+def _nominated(section: bytes, names: set[bytes]) -> bytes:
+    """The section without the lines that Connection named (RFC 9110, 7.6.1)."""
+    lines = section.split(b"\r\n")
+    return b"\r\n".join(x for x in lines if x.partition(b":")[0].lower() not in names)
+
+
+def _connection_options(fields: Fields, value: bytes) -> set[bytes]:
+    options = {option.strip(b" \t").lower() for option in value.split(b",")}
+    fields.close = fields.close or b"close" in options
+    fields.keep_alive = fields.keep_alive or b"keep-alive" in options
+    return options - {b"", b"close", b"keep-alive", b"upgrade", b"te"}
+
+
+def _take_host(fields: Fields, value: bytes) -> None:
+    if fields.host is not None:
+        raise BadRequest(Refusal.MALFORMED, "more than one Host")
+    if _HOST.fullmatch(value) is None:
+        raise BadRequest(Refusal.MALFORMED, "Host is not a host")
+    fields.host = value
+
+
+def _take_expectation(fields: Fields, value: bytes) -> None:
+    if value.lower() != b"100-continue":
+        raise BadRequest(Refusal.EXPECTATION, "an expectation we do not know")
+    fields.expect_continue = True
+
+
+def _take_framing(fields: Fields, name: bytes, value: bytes) -> None:
+    fault = _framing(fields, name, value)
+    if fault is not None:
+        unknown = fault == _UNKNOWN_CODING
+        raise BadRequest(Refusal.CODING if unknown else Refusal.MALFORMED, fault)
+
+
+def parse_request_fields(section: bytes, max_count: int) -> Fields:
+    """A request's field section: lines that each end in CRLF, without the empty one.
+
+    Raises BadRequest (400, 417, 431, 501) on anything that the grammar or framing rules forbid.
+    """
+    if _FIELDS.fullmatch(section) is None:
+        raise BadRequest(Refusal.MALFORMED, "a header line breaks the grammar")
+    if section.count(b"\n") > max_count:
+        raise BadRequest(Refusal.HEAD_TOO_LARGE, f"more than {max_count} header lines")
+    fields = Fields()
+    cuts: list[tuple[int, int]] = []
+    nominated: set[bytes] = set()
+    forwarding: list[bytes] = []
+    # A line feed in front, so that the first line, too, follows one. A match runs from there to the
+    # line's CR; one byte further on, in `section`, the same numbers hold the line and its CRLF.
+    for match in _REQUEST_NOTED.finditer(b"\n" + section):
+        name = match[1].lower()
+        value = match[2].rstrip(b" \t")
+        if name == b"host":
+            _take_host(fields, value)
+        elif name in (b"content-length", b"transfer-encoding"):
+            _take_framing(fields, name, value)
+        elif name == b"connection":
+            nominated |= _connection_options(fields, value)
+        elif name == b"expect":
+            _take_expectation(fields, value)
+        elif name == b"upgrade":
+            fields.upgrade = value
+        elif name in _FORWARDING:
+            forwarding.append(section[match.start() : match.end()])
+        if name not in _KEPT:
+            cuts.append((match.start(), match.end()))
+    if nominated & _NEVER_NOMINATED:
+        raise BadRequest(Refusal.MALFORMED, "Connection names a field that may not be removed")
+    onward = _cut(section, cuts) if cuts else section
+    fields.onward = _nominated(onward, nominated) if nominated else onward
+    fields.forwarding = b"".join(forwarding)
+    return fields
+
+
+def parse_response_fields(section: bytes, max_count: int) -> Fields:
+    """A response's field section; as `parse_request_fields`, but the fault is the target's.
+
+    Raises BadResponse.
+    """
+    if _FIELDS.fullmatch(section) is None:
+        raise BadResponse("a header line breaks the grammar")
+    if section.count(b"\n") > max_count:
+        raise BadResponse(f"more than {max_count} header lines")
+    fields = Fields()
+    cuts: list[tuple[int, int]] = []
+    nominated: set[bytes] = set()
+    for match in _RESPONSE_NOTED.finditer(b"\n" + section):
+        name = match[1].lower()
+        value = match[2].rstrip(b" \t")
+        if name in (b"content-length", b"transfer-encoding"):
+            fault = _framing(fields, name, value)
+            if fault is not None:
+                raise BadResponse(fault)
+        elif name == b"connection":
+            nominated |= _connection_options(fields, value)
+        elif name == b"upgrade":
+            fields.upgrade = value
+        elif name == b"endpoint-load-metrics":
+            fields.load_report = value
+        if name != b"content-length":
+            cuts.append((match.start(), match.end()))
+    if nominated & _NEVER_NOMINATED:
+        raise BadResponse("Connection names a field that may not be removed")
+    onward = _cut(section, cuts) if cuts else section
+    fields.onward = _nominated(onward, nominated) if nominated else onward
+    return fields
+
+
+class FieldCache:
+    """Parsed field sections by their own bytes; forgets everything when full.
+
+    Bounded: at most `CACHED` sections of at most `CACHED_BYTES` each. A section that fails to
+    parse is never kept.
+    """
+
+    CACHED: Final = 512
+    CACHED_BYTES: Final = 4096
+
+    __slots__ = ("_known", "_max_count", "_parse")
+
+    def __init__(self, parse: Callable[[bytes, int], Fields], max_count: int) -> None:
+        self._known: dict[bytes, Fields] = {}
+        self._parse = parse
+        self._max_count = max_count
+
+    def parse(self, section: bytes) -> Fields:
+        """What `parse(section)` says, from memory when it was asked before."""
+        fields = self._known.get(section)
+        if fields is None:
+            fields = self._parse(section, self._max_count)
+            if len(section) <= self.CACHED_BYTES:
+                if len(self._known) >= self.CACHED:
+                    self._known.clear()
+                self._known[section] = fields
+        return fields
+
+
+class RequestHead:
+    """One request's head. `target` is in origin form (or `*`), `host` is what routing goes by."""
+
+    __slots__ = ("fields", "host", "method", "minor", "target")
+
+    def __init__(
+        self, method: bytes, target: bytes, minor: int, host: bytes | None, fields: Fields
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.minor = minor
+        self.host = host
+        self.fields = fields
+
+    @property
+    def wants_close(self) -> bool:
+        """The client's connection ends with this exchange (RFC 9112, 9.3)."""
+        return self.fields.close or (self.minor == 0 and not self.fields.keep_alive)
+
+
+def request_head(method: bytes, target: bytes, minor: int, fields: Fields) -> RequestHead:
+    """Check what the request line and the fields must be together (RFC 9112, 3.2 and 6.1).
+
+    Raises BadRequest.
+    """
+    host = fields.host
+    if minor == 1 and host is None:
+        raise BadRequest(Refusal.MALFORMED, "no Host")
+    if minor == 0 and fields.chunked:
+        raise BadRequest(Refusal.MALFORMED, "Transfer-Encoding in HTTP/1.0")
+    if method in (b"CONNECT", b"TRACE"):
+        raise BadRequest(Refusal.METHOD, f"{method.decode()} is not served")
+    if target[0] != 0x2F:  # not origin-form
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute is not None:
+            host, target = absolute[1], absolute[2] or b"/"
+            if _HOST.fullmatch(host) is None:
+                raise BadRequest(Refusal.MALFORMED, "the target's authority is not a host")
+            if target[0] == 0x3F:  # "?": an empty path before a query is "/"
+                target = b"/" + target
+            fields = _with_host(fields, host)
+        elif target != b"*" or method != b"OPTIONS":
+            raise BadRequest(Refusal.MALFORMED, "the request target has no form we know")
+    return RequestHead(method, target, minor, host, fields)
+
+
+def _with_host(fields: Fields, host: bytes) -> Fields:
+    """The absolute form's authority replaces Host (RFC 9112, 3.2.2)."""
+    changed = Fields()
+    for slot in Fields.__slots__:
+        setattr(changed, slot, getattr(fields, slot))
+    changed.host = host
+    changed.onward = b"Host: " + host + b"\r\n" + _nominated(fields.onward, {b"host"})
+    return changed
+
+
+class ResponseHead:
+    """One response's head, interim ones (1xx) included."""
+
+    __slots__ = ("fields", "minor", "reason", "status")
+
+    def __init__(self, status: int, minor: int, reason: bytes, fields: Fields) -> None:
+        self.status = status
+        self.minor = minor
+        self.reason = reason
+        self.fields = fields
+
+    def has_body(self, method: bytes) -> bool:
+        """Whether bytes of a body follow (RFC 9112, 6.3, cases 1 and 2)."""
+        return not (method == b"HEAD" or self.status < 200 or self.status in (204, 304))

@@ -1,0 +1,275 @@
+"""What the connections of one data-plane process share: configuration, clusters, counters, clock.
+
+It is made once by the process and handed to every connection; there is no global state. The fleet's
+picture is applied here, slice by slice, as it arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+from services.balancer import pick
+from services.balancer.cluster import Cluster
+from services.balancer.config import Config, Respond
+from services.balancer.dataplane.deadlines import PERIOD_S, Deadlines
+from services.balancer.dataplane.forward import PooledTarget
+from services.balancer.dataplane.http1 import (
+    FieldCache,
+    parse_request_fields,
+    parse_response_fields,
+)
+from services.balancer.dataplane.observe import Counters
+from services.balancer.dataplane.route import Router
+from services.balancer.ledger import Ledger, ProcessCell, TargetCell
+from services.balancer.messages import Membership, Probes, TargetPicture
+
+if TYPE_CHECKING:
+    from services.balancer.dataplane.accept import ClientConnection
+
+_VIA: Final = b"Via: 1.1 steelyard\r\n"
+_PEERS_KEPT: Final = 4096  # clients whose forwarding lines are remembered
+_FORWARDED_FOR: Final = re.compile(rb"(?im)^x-forwarded-for:[ \t]*([^\r]*?)[ \t]*\r$")
+_REQUEST_ID: Final = re.compile(rb"(?im)^x-request-id:[ \t]*([!-~]{1,128})[ \t]*\r$")
+_OPEN: Final = int(ProcessCell.CONNECTIONS_OPEN)
+_ACCEPTED: Final = int(ProcessCell.CONNECTIONS)
+_REFUSED: Final = int(ProcessCell.CONNECTIONS_REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a route leads: to a cluster, or to an answer of the balancer's own."""
+
+    cluster: Cluster[PooledTarget] | None = None
+    respond: Respond | None = None
+
+
+class Plane:
+    """One data-plane process's state.
+
+    `clock` gives seconds of a monotonic clock; `rng` is the only source of chance.
+    """
+
+    CONNECTS: Final = int(TargetCell.CONNECTS)
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        ledger: Ledger,
+        row: int,
+        config: Config,
+        rng: Random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.loop = loop
+        self.ledger = ledger
+        self.row = row
+        self.rng = rng
+        self.clock = clock
+        self.own_pending = ledger.pending(row)
+        self.other_pending = tuple(ledger.pending(i) for i in range(ledger.rows) if i != row)
+        self.counters = Counters(ledger.process(row))
+        self.clients: set[ClientConnection] = set()
+        self.draining = False
+        self.clusters: dict[str, Cluster[PooledTarget]] = {}
+        self._ids = 0
+        self._id_prefix = b"%016x-" % rng.getrandbits(64)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle: asyncio.Future[None] | None = None  # done when the last client has left
+        self._lines: dict[str, bytes | None] = {}
+        self.config = config
+        self.deadlines = Deadlines(loop, clock, _period_s(config))
+        self.configure(config)
+
+    # -- configuration and membership --------------------------------------------------------------
+
+    def configure(self, config: Config) -> None:
+        """Put a configuration in force. Clusters that stay keep their targets and what is known."""
+        self.config = config
+        self.request_fields = FieldCache(parse_request_fields, config.limits.header_count)
+        self.response_fields = FieldCache(parse_response_fields, config.limits.header_count)
+        self.host_line = b"Host: " + config.listen.encode() + b"\r\n"
+        self._trusted = tuple(map(ipaddress.ip_network, config.trusted_proxies))
+        self._lines.clear()
+        self._limits = {c.name: c.max_pending for c in config.clusters}
+        clusters: dict[str, Cluster[PooledTarget]] = {}
+        for named in config.clusters:
+            cluster = self.clusters.get(named.name)
+            if cluster is None:
+                policy = pick.build(named.policy)
+                cluster = Cluster(named.name, policy, self._make_target, named.policy)
+            elif cluster.spec != named.policy:
+                cluster.policy = pick.build(named.policy)
+                cluster.spec = named.policy
+            for target in cluster.targets.values():
+                target.limit = named.max_pending
+            clusters[named.name] = cluster
+        for name, cluster in self.clusters.items():
+            if name not in clusters:
+                self._let_go(cluster, list(cluster.targets))
+        self.clusters = clusters
+        self.router = Router(
+            (
+                route,
+                Destination(
+                    cluster=clusters[route.cluster] if route.cluster is not None else None,
+                    respond=route.respond,
+                ),
+            )
+            for route in config.routes
+        )
+        self.deadlines.every(_period_s(config))
+
+    def limit_of(self, cluster: str) -> int:
+        """The most pending requests that one target of the cluster may have."""
+        return self._limits[cluster]
+
+    def member(self, message: Membership) -> None:
+        """Apply one slice of the fleet's picture."""
+        for picture in message.upserts:
+            cluster = self.clusters.get(picture.cluster)
+            if cluster is not None:  # else: of a configuration that is not in force here
+                cluster.upsert(picture, message.version)
+        for target_id in message.removes:
+            cluster = self.clusters.get(target_id.partition("/")[0])
+            if cluster is not None:
+                self._let_go(cluster, [target_id])
+        if message.full and message.last:
+            for cluster in self.clusters.values():
+                for target in cluster.sweep(message.version):
+                    target.close_idle()
+
+    def probed(self, message: Probes) -> None:
+        """Take over probe results."""
+        now = self.clock()
+        for result in message.results:
+            cluster = self.clusters.get(result.id.partition("/")[0])
+            target = cluster.targets.get(result.id) if cluster is not None else None
+            if target is not None:
+                target.load.probed(result.latency_s, result.pending, result.cpu, now)
+
+    def _make_target(self, picture: TargetPicture) -> PooledTarget:
+        return PooledTarget(picture, self)
+
+    def _let_go(self, cluster: Cluster[PooledTarget], target_ids: list[str]) -> None:
+        for target_id in target_ids:
+            target = cluster.remove(target_id)
+            if target is not None:
+                target.close_idle()
+
+    # -- clients -----------------------------------------------------------------------------------
+
+    def admit(self, client: ClientConnection) -> bool:
+        """Count a client in, unless there are too many."""
+        cells = self.counters.cells
+        if len(self.clients) >= self.config.limits.connections:
+            cells[_REFUSED] += 1
+            return False
+        self.clients.add(client)
+        cells[_ACCEPTED] += 1
+        cells[_OPEN] = len(self.clients)
+        return True
+
+    def dismiss(self, client: ClientConnection) -> None:
+        """Count it out."""
+        self.clients.discard(client)
+        self.counters.cells[_OPEN] = len(self.clients)
+        if self._idle is not None and not self.clients and not self._idle.done():
+            self._idle.set_result(None)
+
+    def next_request_id(self) -> bytes:
+        """Unique within the fleet for all that matters: 64 random bits a process, and a count."""
+        self._ids += 1
+        return b"%b%x" % (self._id_prefix, self._ids)
+
+    def lines_for(self, peer: str) -> bytes | None:
+        """The forwarding lines of a client by its address; None for a trusted proxy."""
+        lines = self._lines.get(peer)
+        if lines is None and peer not in self._lines:
+            if len(self._lines) >= _PEERS_KEPT:
+                self._lines.clear()
+            lines = None if self._is_trusted(peer) else _forwarding(peer.encode(), b"http")
+            self._lines[peer] = lines
+        return lines
+
+    def trusted_lines(self, peer: str, given: bytes) -> bytes:
+        """A trusted proxy's own forwarding lines, with the proxy itself put at the end."""
+        chain = [*_FORWARDED_FOR.findall(given), peer.encode()]
+        kept = b"".join(
+            line + b"\r\n"
+            for line in given.split(b"\r\n")
+            if line and line.partition(b":")[0].lower() not in (b"x-forwarded-for", b"x-request-id")
+        )
+        if b"x-forwarded-proto:" not in kept.lower():
+            kept += b"X-Forwarded-Proto: http\r\n"
+        return b"X-Forwarded-For: " + b", ".join(chain) + b"\r\n" + kept + _VIA
+
+    def trusted_request_id(self, given: bytes) -> bytes | None:
+        """The request id among a trusted proxy's lines, if there is one that can be kept."""
+        match = _REQUEST_ID.search(given)
+        return match[1] if match is not None else None
+
+    def _is_trusted(self, peer: str) -> bool:
+        if not self._trusted:
+            return False
+        try:
+            address = ipaddress.ip_address(peer.partition("%")[0])
+        except ValueError:
+            return False
+        return any(address in network for network in self._trusted)
+
+    # -- tasks and the end -------------------------------------------------------------------------
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine; `close` cancels what is left, and a failure of it is reported."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def drain(self) -> None:
+        """No keep-alive from here on: idle clients go, busy ones after their answer."""
+        self.draining = True
+        for client in list(self.clients):
+            client.drain()
+        for cluster in self.clusters.values():
+            for target in cluster.targets.values():
+                target.close_idle()
+
+    async def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until no client is left; False when the time was up first."""
+        if self.clients:
+            self._idle = self.loop.create_future()
+            await asyncio.wait([self._idle], timeout=timeout_s)
+        return not self.clients
+
+    def close(self) -> None:
+        """Cut what is left."""
+        self.deadlines.close()
+        for task in list(self._tasks):
+            task.cancel()
+        for client in list(self.clients):
+            client.abort()
+        for cluster in self.clusters.values():
+            for target in cluster.targets.values():
+                target.close_idle()
+
+
+def _forwarding(peer: bytes, proto: bytes) -> bytes:
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%b" % (peer, proto, _VIA)
+
+
+def _period_s(config: Config) -> float:
+    """How often every connection is looked in on: often enough for the shortest time-out."""
+    t = config.timeouts
+    shortest = min(
+        *(t.head_s, t.body_idle_s, t.response_head_s),
+        *(t.keep_alive_s, t.target_keep_alive_s, t.linger_s),
+    )
+    return min(PERIOD_S, max(shortest / 4, 0.02))

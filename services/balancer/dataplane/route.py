@@ -1,0 +1,104 @@
+"""From a request head to a route: host, then path, then headers; the most specific match wins.
+
+Pure. A path matches on whole segments, byte for byte as the client sent it: nothing is decoded or
+normalized here, because nothing is on its way to the target either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, Generic, TypeVar
+
+from services.balancer.config import RouteConfig
+from services.balancer.dataplane.http1 import RequestHead
+
+D = TypeVar("D")
+
+_ANY_HOST: Final = b""
+
+
+class Route(Generic[D]):
+    """One route with what it leads to."""
+
+    __slots__ = ("conditions", "destination", "exact", "path")
+
+    def __init__(self, config: RouteConfig, destination: D) -> None:
+        self.path = config.path.rstrip("/").encode() or b"/"
+        self.exact = config.exact
+        self.conditions = tuple(_condition(*item) for item in config.headers.items())
+        self.destination = destination
+
+    def __repr__(self) -> str:
+        return f"<Route {self.path.decode()}{' exact' if self.exact else ''}>"
+
+    def admits(self, section: bytes) -> bool:
+        """Whether a field section meets every header condition."""
+        return all(condition.search(section) is not None for condition in self.conditions)
+
+
+def _condition(name: str, value: str) -> re.Pattern[bytes]:
+    """A whole field line: the name in any case, the value exactly."""
+    line = rb"(?:\A|\n)(?i:%b):[ \t]*+%b[ \t]*+\r"
+    return re.compile(line % (re.escape(name.encode()), re.escape(value.encode())))
+
+
+class Router(Generic[D]):
+    """All routes, indexed by host and by path; a look-up is O(segments of the path).
+
+    Order of preference: an exact host, then the longest wildcard, then any host; within one host an
+    exact path, then the longest prefix; within one path the most header conditions.
+    """
+
+    def __init__(self, routes: Iterable[tuple[RouteConfig, D]]) -> None:
+        self._hosts: dict[bytes, dict[bytes, list[Route[D]]]] = {}
+        for config, destination in routes:
+            host = (config.host or "").lower().encode()
+            route = Route(config, destination)
+            self._hosts.setdefault(host, {}).setdefault(route.path, []).append(route)
+        for table in self._hosts.values():
+            for candidates in table.values():
+                candidates.sort(key=lambda r: (not r.exact, -len(r.conditions)))
+        self._by_host = any(self._hosts.keys() - {_ANY_HOST})
+
+    def find(self, head: RequestHead) -> Route[D] | None:
+        """The route of a request; None when nothing matches."""
+        path = head.target.partition(b"?")[0]
+        section = head.fields.onward
+        if self._by_host and head.host:
+            for host in _host_keys(head.host):
+                route = _search(self._hosts.get(host), path, section)
+                if route is not None:
+                    return route
+        return _search(self._hosts.get(_ANY_HOST), path, section)
+
+
+def _host_keys(host: bytes) -> Iterable[bytes]:
+    """`a.b.c:80` -> `a.b.c`, `*.b.c`, `*.c`."""
+    name = host.lower()
+    if not name.endswith(b"]"):
+        bare, colon, port = name.rpartition(b":")
+        if colon and (port.isdigit() or not port):
+            name = bare
+    name = name.rstrip(b".")
+    yield name
+    while b"." in name:
+        name = name.partition(b".")[2]
+        yield b"*." + name
+
+
+def _search(
+    table: Mapping[bytes, list[Route[D]]] | None, path: bytes, section: bytes
+) -> Route[D] | None:
+    if table is None:
+        return None
+    prefix = path
+    while True:
+        for route in table.get(prefix, ()):
+            if route.exact and path != prefix:
+                continue
+            if not route.conditions or route.admits(section):
+                return route
+        if prefix == b"/" or not prefix:
+            return None
+        prefix = prefix[: prefix.rfind(b"/")] or b"/"
