@@ -45,8 +45,7 @@ def connected() -> Iterator[docker.DockerClient]:
         EngineError: no engine answers.
     """
     try:
-        client = docker.from_env(timeout=SILENCE_TIMEOUT_S)
-        client.ping()
+        client = docker.from_env(timeout=SILENCE_TIMEOUT_S)  # asks for the engine's version
     except (DockerException, RequestException) as error:
         raise EngineError(
             f"no Docker engine answers: {innermost(error)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import tarfile
 from pathlib import Path
@@ -252,8 +253,10 @@ def test_a_tag_begins_after_the_last_slash(name: str, parts: tuple[str, str]) ->
     assert images._repository_and_tag(name) == parts
 
 
-def test_a_missing_engine_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+def test_a_missing_engine_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # free again, hence refusing, below
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{port}")
     with pytest.raises(EngineError, match="no Docker engine answers") as caught, connected():
         pass
     assert "\n" not in str(caught.value)
