@@ -15,7 +15,7 @@ from loadtest.verdict import Outcome
 MAY_DIFFER: Final = frozenset({"target", "tags"})
 
 
-class NotComparable(ValueError):  # noqa: N818 - says what happened
+class NotComparable(ValueError):
     """The runs were not asked for the same thing; the message says which settings differ."""
 
 

@@ -31,7 +31,7 @@ class CpuSource(Protocol):
         ...
 
 
-class CpuUnreadable(RuntimeError):  # noqa: N818 - says what happened
+class CpuUnreadable(RuntimeError):
     """This source gives nothing; the message says why."""
 
 

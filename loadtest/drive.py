@@ -233,6 +233,9 @@ def _result(
         verdict=judge(
             plan,
             requests={name: len(each) for name, each in samples.items()},
+            failed_requests={
+                name: sum(measure.failures(each).values()) for name, each in samples.items()
+            },
             dropped={name: each.dropped for name, each in samples.items()},
             met=met,
             exit_codes=[work.exit_code for work in done],

@@ -49,7 +49,7 @@ STOPPED_CODES: Final = frozenset({103, 105})
 JUDGED_CODES: Final = frozenset({0, 99})
 
 
-class GeneratorMissing(RuntimeError):  # noqa: N818 - says what happened
+class GeneratorMissing(RuntimeError):
     """There is no k6 binary; the message says where it was looked for."""
 
 

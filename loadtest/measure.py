@@ -118,10 +118,15 @@ def slice_width_s(span_s: float) -> float:
 
 
 def slices(samples: Samples, width_s: float) -> tuple[Slice, ...]:
-    """The run in slices of `width_s`, empty ones included (a gap is a finding)."""
+    """The run in slices of `width_s`, empty ones included (a gap is a finding).
+
+    The last one ends with the run: between half and one and a half times as wide, so that it does
+    not look like a drop of the rate.
+    """
     if not len(samples):
         return ()
-    count = math.floor(duration_s(samples) / width_s) + 1
+    span_s = duration_s(samples)
+    count = max(1, round(span_s / width_s))
     values: list[list[float]] = [[] for _ in range(count)]
     failed = [0] * count
     for ended_s, value_ms, status in zip(
@@ -132,17 +137,25 @@ def slices(samples: Samples, width_s: float) -> tuple[Slice, ...]:
             values[at].append(value_ms)
         else:
             failed[at] += 1
+    last_s = span_s - (count - 1) * width_s
     return tuple(
-        Slice(at * width_s, width_s, len(group) + bad, bad, *_three(group))
+        Slice(
+            start_s=at * width_s,
+            width_s=width_s if at < count - 1 else max(last_s, 1e-6),
+            requests=len(group) + bad,
+            failed=bad,
+            **_three(group),
+        )
         for at, (group, bad) in enumerate(zip(values, failed, strict=True))
     )
 
 
-def _three(group: list[float]) -> tuple[float | None, float | None, float | None]:
-    if not group:
-        return None, None, None
+def _three(group: list[float]) -> dict[str, float | None]:
     group.sort()
-    return percentile(group, 0.5), percentile(group, 0.95), percentile(group, 0.99)
+    return {
+        name: percentile(group, share) if group else None
+        for name, share in (("p50_ms", 0.5), ("p95_ms", 0.95), ("p99_ms", 0.99))
+    }
 
 
 def distribution(values_ms: Sequence[float]) -> tuple[Bin, ...]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import httpx
 
 from loadtest.plan import Plan
 
-PREFLIGHT_TIMEOUT_S = 3.0
+PREFLIGHT_TIMEOUT_S: Final = 3.0
+ENOUGH_BYTES: Final = 1 << 16
 
 
-class TargetUnreachable(ConnectionError):  # noqa: N818 - says what happened
+class TargetUnreachable(ConnectionError):
     """Nothing answers at the target; the message is one line for the user."""
 
 
@@ -26,6 +29,7 @@ async def preflight(plan: Plan) -> tuple[str, ...]:
                 async with client.stream("GET", url) as response:
                     if response.status_code != httpx.codes.OK:
                         notes.append(f"before the run, {url} answered {response.status_code}")
+                    await _read_some(response)
             except httpx.TimeoutException as error:
                 raise TargetUnreachable(
                     f"{url} does not answer within {PREFLIGHT_TIMEOUT_S:g} s"
@@ -34,3 +38,12 @@ async def preflight(plan: Plan) -> tuple[str, ...]:
                 why = str(error) or type(error).__name__
                 raise TargetUnreachable(f"{url} cannot be reached: {why}") from error
     return tuple(notes)
+
+
+async def _read_some(response: httpx.Response) -> None:
+    """A body that is small is read to its end, so that nobody sees a client leave in the middle."""
+    size = 0
+    async for piece in response.aiter_raw():
+        size += len(piece)
+        if size > ENOUGH_BYTES:
+            return

@@ -28,7 +28,7 @@ from loadtest.verdict import Outcome, Threshold, Verdict
 FORMAT: Final = 1
 
 
-class ResultUnreadable(ValueError):  # noqa: N818 - says what happened
+class ResultUnreadable(ValueError):
     """A folder holds no run that can be read; the message says why."""
 
 
@@ -127,7 +127,7 @@ def _write_slices(path: Path, slices: tuple[Slice, ...]) -> None:
             rows.writerow(
                 [
                     f"{each.start_s:.3f}",
-                    each.width_s,
+                    f"{each.width_s:.3f}",
                     each.requests,
                     each.failed,
                     f"{each.rate_per_s:.1f}",

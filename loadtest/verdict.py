@@ -72,10 +72,21 @@ def thresholds(summary: Mapping[str, Any]) -> tuple[Threshold, ...]:
     return tuple(found)
 
 
+def _unmet(threshold: Threshold, failed: Mapping[str, int], made: Mapping[str, int]) -> str:
+    """In plain words; k6's own expression only where there are none."""
+    name = threshold.cluster
+    if threshold.metric == "http_req_duration":
+        return f"{name}: latency {threshold.demand} ms was not met"
+    if threshold.metric in ("checks", "http_req_failed") and name in failed:
+        return f"{name}: {failed[name]:,} of {made[name]:,} requests failed"
+    return f"{name}: {threshold.metric} {threshold.demand} was not met"
+
+
 def judge(
     plan: Plan,
     *,
     requests: Mapping[str, int],
+    failed_requests: Mapping[str, int],
     dropped: Mapping[str, int],
     met: Sequence[Threshold],
     exit_codes: Sequence[int],
@@ -84,7 +95,7 @@ def judge(
 ) -> Verdict:
     """The worst finding names the outcome; every finding is among the reasons.
 
-    requests, dropped: by cluster. exit_codes: of every k6 process of the run.
+    requests, failed_requests, dropped: by cluster. exit_codes: of every k6 process of the run.
     """
     broken = [
         exit_meaning(code) + (f": {last_words}" if last_words else "")
@@ -97,7 +108,9 @@ def judge(
         for name in dropped
         if dropped[name] > DROPPED_LIMIT * max(dropped[name] + requests[name], 1)
     ]
-    failed = [f"{t.cluster}: {t.metric} {t.demand} was not met" for t in met if not t.met]
+    failed = list(
+        dict.fromkeys(_unmet(each, failed_requests, requests) for each in met if not each.met)
+    )
     failed += [f"{name}: no request was made" for name, count in requests.items() if count == 0]
     if not interrupted and plan.scenario.closed_loop:
         failed += [

@@ -197,8 +197,8 @@ def throughput(result: Result) -> Chart:
 
 
 def _slices_words(result: Result) -> str:
-    widths = {each.width_s for cluster in result.clusters for each in cluster.slices}
-    return f"Each point is a slice of {min(widths, default=1.0):g} s."
+    width_s = next((c.slices[0].width_s for c in result.clusters if c.slices), 0.0)
+    return f"Each point is a slice of {width_s:.3g} s."
 
 
 def errors(result: Result) -> Chart:
@@ -244,7 +244,8 @@ def requests_per_target(result: Result) -> Chart:
             y=[target for target, _ in mine],
             x=[number for _, number in mine],
             text=[f"{number:,}" for _, number in mine],
-            textposition="auto",
+            textposition="outside",
+            cliponaxis=False,
             marker={"color": colour(at), "pattern": {"shape": FILLS[at % len(FILLS)]}},
             hovertemplate="%{x:,}",
         )
