@@ -1,0 +1,11 @@
+"""The load balancer: the life of a request, in the order of the rooms.
+
+    accept    a data-plane process takes a client's connection and reads a request head
+    route     host, path and headers choose a cluster, or an answer of our own
+    pick      the cluster's policy chooses one eligible target and claims a place on it
+    forward   the request goes out on a pooled connection; bytes stream both ways
+    observe   when the body has ended, one handle releases the claim and records what was
+
+Around it: `supervisor` starts `dataplane` processes (all of the above) and one `control` process
+(`settings` are checked before; `fleet` says which targets exist and are healthy, `admin` shows it).
+"""

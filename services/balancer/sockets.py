@@ -14,6 +14,7 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
+from services.balancer.address import split
 from services.balancer.config import Limits
 
 BACKLOG: Final = 8_192  # the kernel cuts it to net.core.somaxconn
@@ -40,12 +41,6 @@ class Sockets:
         """Close all of them."""
         self.close_listen()
         self.admin.close()
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """`host:port`, `[v6]:port` or `:port` (every interface) to host and port."""
-    host, _, port = address.rpartition(":")
-    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 - ":port" asks for every interface
 
 
 def bind_sockets(listen: str, admin: str, processes: int) -> Sockets:
@@ -78,7 +73,7 @@ def _close(socks: list[socket.socket]) -> None:
 
 
 def _bind(setting: str, address: str, *, share: bool) -> socket.socket:
-    host, port = split_address(address)
+    host, port = split(address)
     try:
         family, kind, proto, _, place = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
