@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from orchestrator.local.fleet import Fleet, Health, ProgramDiedError
+from orchestrator.local.fleet import Fleet, Health, ProgramDied
 from orchestrator.local.interrupt import Interrupt
 from orchestrator.local.plan import BALANCER, FleetPlan, make_plan, usual_ports
 from orchestrator.local.ports import choose_ports, is_free
@@ -25,7 +25,7 @@ async def brought_up(
     """A healthy fleet inside the block, its logs and configuration in `folder`; nothing after it.
 
     fixed: ports that the user insists on, by program name.
-    Raises PortTakenError, FleetError, OSError.
+    Raises PortTaken, FleetError, OSError.
     """
     for left in reversed(range(ATTEMPTS)):
         choice = choose_ports(usual_ports(), fixed=fixed)
@@ -37,7 +37,7 @@ async def brought_up(
         async with Fleet(plan, interrupt.hurry) as fleet:
             try:
                 await _wait(fleet, stages)
-            except ProgramDiedError as died:
+            except ProgramDied as died:
                 if not left or died.program.name in fixed or is_free(died.program.port):
                     raise
                 port = died.program.port

@@ -7,16 +7,19 @@ Ctrl-C while k6 runs ends the load and still writes what was measured.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
 from loadtest import (
     AdminCpu,
     GeneratorMissing,
+    Outcome,
     Plan,
     Result,
     Scenario,
@@ -24,13 +27,14 @@ from loadtest import (
     drive,
     write_report,
 )
-from loadtest.terminal import print_result, shown
+from loadtest.report.words import mark, milliseconds
+from loadtest.terminal import shown
 from orchestrator.local import interrupt
 from orchestrator.local.bring_up import brought_up
 from orchestrator.local.fleet import FleetError
 from orchestrator.local.interrupt import Interrupt
 from orchestrator.local.plan import WORK_MS
-from orchestrator.local.ports import PortTakenError
+from orchestrator.local.ports import PortTaken
 from orchestrator.local.progress import Stages
 
 TITLE: Final = "Steelyard demo"
@@ -45,7 +49,7 @@ def run(results: Path, *, fixed: Mapping[str, int]) -> int:
     stages = Stages(Console())
     try:
         return interrupt.run(lambda stop: _demo(results, stages, stop, fixed))
-    except (FleetError, PortTakenError, GeneratorMissing, TargetUnreachable, OSError) as error:
+    except (FleetError, PortTaken, GeneratorMissing, TargetUnreachable, OSError) as error:
         sys.stderr.write(f"steelyard demo: {error}\n")
         return 1
 
@@ -63,12 +67,13 @@ async def _demo(results: Path, stages: Stages, stop: Interrupt, fixed: Mapping[s
                 with stop.gently() as asked, shown(stages.console) as show:
                     cpu = AdminCpu(fleet.plan.admin_url)
                     result = await drive(plan, folder / name, on_progress=show, cpu=cpu, stop=asked)
-                print_result(stages.console, result)
+                say_verdict(stages, result)
                 done.append(result)
     finally:
         # Also on the way out of a failure: what was measured is not thrown away.
+        stages.say("  everything is stopped")
         if done:
-            stages.say("  everything is stopped")
+            stages.console.print(table(done))
             page = write_report(done, folder, title=TITLE, intro=intro())
             stages.say(f"  report: {page}", style="bold")
             stages.say(f"  logs:   {folder / 'fleet'}")
@@ -89,6 +94,38 @@ def what(plan: Plan) -> str:
     if plan.scenario.closed_loop:
         return f"{plan.requests} requests to each cluster, {plan.concurrency} at once"
     return f"rising load, up to {plan.rate_per_s:g} requests a second to each cluster"
+
+
+def say_verdict(stages: Stages, result: Result) -> None:
+    """What the run is worth, and why."""
+    outcome = result.verdict.outcome
+    style = "green" if outcome is Outcome.PASSED else "yellow"
+    stages.say(f"  {mark(outcome)} {outcome.value} ({result.wall_s:.1f} s)", style=style)
+    for line in (*result.verdict.reasons, *result.notes):
+        stages.say(f"    {line}", style=style)
+
+
+def table(results: Sequence[Result]) -> Table:
+    """All clusters of all runs; latency is of answered requests, in milliseconds."""
+    columns = ("load", "cluster", "requests", "failed", "a second", "p50 ms", "p95 ms", "p99 ms")
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        grid.add_column(column, justify="left" if column in columns[:2] else "right")
+    for result in results:
+        for cluster in result.clusters:
+            ms = cluster.latency
+            grid.add_row(
+                result.plan.scenario.value,
+                cluster.name,
+                f"{cluster.requests:,}",
+                f"{cluster.failed:,}",
+                f"{cluster.rate_per_s:,.0f}",
+                *(
+                    milliseconds(value)
+                    for value in ((ms.p50_ms, ms.p95_ms, ms.p99_ms) if ms else ())
+                ),
+            )
+    return grid
 
 
 def intro() -> str:

@@ -24,6 +24,7 @@ from orchestrator.local.running import Running, ending, last_lines, start
 
 HEALTHY_S: Final = 60.0  # eight Python servers on two busy cores need a few seconds
 POLL_S: Final = 0.1
+NOTICE_S: Final = 0.2  # between two signals, so that they are two
 STOP_S: Final = GRACE_S + 2.0
 
 
@@ -31,7 +32,7 @@ class FleetError(Exception):
     """The fleet cannot be brought up; the message is meant for the user."""
 
 
-class ProgramDiedError(FleetError):
+class ProgramDied(FleetError):
     """A program ended before the fleet was healthy."""
 
     def __init__(self, program: Program, code: int) -> None:
@@ -60,6 +61,7 @@ class Fleet:
         self.plan = plan
         self.running: dict[str, Running] = {}
         self._hurry = hurry
+        self._starting: set[asyncio.Task[Running]] = set()
 
     async def __aenter__(self) -> Self:
         """Start every program. Raises OSError; what had been started is stopped then."""
@@ -78,8 +80,11 @@ class Fleet:
 
     async def start(self, program: Program) -> Running:
         """Start one program of the plan, at first or again."""
-        # Shielded: a process that was made and not noted would never be stopped.
-        return await asyncio.shield(asyncio.ensure_future(self._start(program)))
+        # Shielded and remembered: a process that was made and not noted would not be stopped.
+        task = asyncio.ensure_future(self._start(program))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+        return await asyncio.shield(task)
 
     async def _start(self, program: Program) -> Running:
         running = await start(program)
@@ -91,7 +96,7 @@ class Fleet:
     ) -> None:
         """Until the balancer calls every worker healthy; `show` gets each new picture.
 
-        Raises ProgramDiedError when a program ends meanwhile, FleetError when time is up.
+        Raises ProgramDied when a program ends meanwhile, FleetError when time is up.
         """
         deadline = time.monotonic() + deadline_s
         wanted = {worker.target_id for worker in self.plan.workers}
@@ -101,7 +106,7 @@ class Fleet:
             while True:
                 for running in self.running.values():
                     if running.returncode is not None:
-                        raise ProgramDiedError(running.program, running.returncode)
+                        raise ProgramDied(running.program, running.returncode)
                 health = await read_health(admin, wanted)
                 show(health)
                 if health.healthy == wanted:
@@ -135,10 +140,16 @@ class Fleet:
             raise asyncio.CancelledError
 
     async def _end_all(self) -> None:
+        if self._starting:
+            await asyncio.wait(self._starting)
         living = [r for r in self.running.values() if r.returncode is None]
         for running in reversed(living):
             running.terminate()
         ends = asyncio.ensure_future(self._all_ended())
+        loop = asyncio.get_running_loop()
+        for running in living:
+            if running.program.gives_notice:  # and here is nobody who would have to notice
+                loop.call_later(NOTICE_S, running.terminate)
         hurry = asyncio.ensure_future(self._hurry.wait())
         await asyncio.wait((ends, hurry), timeout=STOP_S, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()

@@ -9,7 +9,6 @@ same speed. Both start with their launch credits, which last longer than any dem
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,7 +63,7 @@ MACHINES: Final = (
 class Program:
     """One process: what to execute, with which additions to the environment, and its log.
 
-    stop_signal: what makes it end in order and without waiting for anybody.
+    gives_notice: on SIGTERM it first serves on for others to notice; a second one ends the notice.
     """
 
     name: str
@@ -72,7 +71,7 @@ class Program:
     env: Mapping[str, str]
     log: Path
     port: int
-    stop_signal: signal.Signals = signal.SIGTERM
+    gives_notice: bool = False
 
     @property
     def address(self) -> str:
@@ -188,7 +187,7 @@ def _worker(
         },
         log=folder / f"{name}.log",
         port=port,
-        stop_signal=signal.SIGINT,  # on SIGTERM it would first give the balancer time to notice
+        gives_notice=True,
         cluster=machine.cluster,
         instance_type=machine.instance_type,
     )

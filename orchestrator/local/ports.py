@@ -13,7 +13,7 @@ SEARCHED: Final = 200  # ports looked at above a taken one
 EPHEMERAL: Final = 8  # then this many that the kernel offers
 
 
-class PortTakenError(Exception):
+class PortTaken(Exception):
     """A port that the user asked for is taken; the message says which one and what to do."""
 
 
@@ -54,15 +54,15 @@ def choose_ports(
 ) -> Choice:
     """A free port for each of `usual`; those in `fixed` get exactly what they ask for.
 
-    Raises PortTakenError when a fixed port is taken or asked for twice, or no port is free at all.
+    Raises PortTaken when a fixed port is taken or asked for twice, or no port is free at all.
     """
     ports = dict(usual) | dict(fixed)
     given: set[int] = set()
     for name, port in fixed.items():
         if port in given:
-            raise PortTakenError(f"port {port} is asked for twice: choose another one for {name}")
+            raise PortTaken(f"port {port} is asked for twice: choose another one for {name}")
         if not free(port):
-            raise PortTakenError(
+            raise PortTaken(
                 f"port {port} for {name} is taken: stop what listens there, choose another one, "
                 "or leave the option out and a free one is found"
             )
@@ -77,9 +77,7 @@ def choose_ports(
         if wanted in given or not free(wanted):
             port = next((p for p in _others(wanted) if p not in reserved and free(p)), 0)
             if not port:
-                raise PortTakenError(
-                    f"no free port for {name}: {wanted} and those near it are taken"
-                )
+                raise PortTaken(f"no free port for {name}: {wanted} and those near it are taken")
             moves.append(Move(name, wanted, port))
         ports[name] = port
         given.add(port)

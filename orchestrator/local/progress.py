@@ -18,7 +18,6 @@ class Stage:
 
     def __init__(self, console: Console, text: str, bar: Progress | None) -> None:
         self._console = console
-        self._text = text
         self._bar = bar
         self._task = bar.add_task(text, total=None, note="") if bar else None
         self._began = time.monotonic()
@@ -34,7 +33,7 @@ class Stage:
         now = time.monotonic()
         if note != self._note and now - self._said >= PLAIN_EVERY_S:
             self._said, self._note = now, note
-            self._console.print(f"  {self._text}: {note}", highlight=False, soft_wrap=True)
+            self._console.print(f"    {note}", highlight=False, soft_wrap=True)
 
     @property
     def elapsed_s(self) -> float:

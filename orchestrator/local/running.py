@@ -51,10 +51,10 @@ class Running:
             os.killpg(self.pid, number)
 
     def terminate(self) -> None:
-        """Ask the program, and it alone, to end in order."""
+        """Ask the program, and it alone, to end in order. One that still loads ends at once."""
         if self.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, self.program.stop_signal)
+                os.kill(self.pid, signal.SIGTERM)
 
 
 async def start(program: Program, inherited: Mapping[str, str] = os.environ) -> Running:

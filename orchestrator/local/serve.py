@@ -23,7 +23,7 @@ from orchestrator.local.demo import new_folder
 from orchestrator.local.fleet import Fleet, FleetError, Health, read_health
 from orchestrator.local.interrupt import Interrupt
 from orchestrator.local.plan import Program
-from orchestrator.local.ports import PortTakenError
+from orchestrator.local.ports import PortTaken
 from orchestrator.local.progress import Stages
 from orchestrator.local.running import ending
 
@@ -41,7 +41,7 @@ def run(results: Path, *, fixed: Mapping[str, int]) -> int:
     stages = Stages(Console())
     try:
         return interrupt.run(lambda stop: _serve(results, stages, stop, fixed))
-    except (FleetError, PortTakenError, OSError) as error:
+    except (FleetError, PortTaken, OSError) as error:
         sys.stderr.write(f"steelyard local: {error}\n")
         return 1
 
