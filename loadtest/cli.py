@@ -64,7 +64,7 @@ def run(
         float, typer.Option(help="requests a second for each cluster (not `thousand`)")
     ] = DEFAULT_RATE,
     duration: Annotated[
-        float | None, typer.Option(help="seconds (not `thousand`) [default: 30, soak 600]")
+        float | None, typer.Option(help="seconds (not `thousand`) (default 30, soak 600)")
     ] = None,
     concurrency: Annotated[int, typer.Option(help="requests at once (`thousand`)")] = 64,
     requests: Annotated[
@@ -76,10 +76,10 @@ def run(
     ] = None,
     cluster: Annotated[
         list[str] | None,
-        typer.Option(help="NAME or NAME=/path; repeat it [default: cluster1, cluster2]"),
+        typer.Option(help="NAME or NAME=/path; repeat it (default cluster1 and cluster2)"),
     ] = None,
     path: Annotated[
-        list[str] | None, typer.Option(help="path of each --cluster, in order [default: /NAME]")
+        list[str] | None, typer.Option(help="path of each --cluster, in order (default /NAME)")
     ] = None,
     fresh_connections: Annotated[
         bool, typer.Option("--fresh-connections", help="a new connection for every request")
@@ -92,7 +92,7 @@ def run(
         str | None, typer.Option(help="the balancer's admin address, for CPU per target")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="folder [default: results/<time>-<scenario>]")
+        Path | None, typer.Option(help="folder (default results/<time>-<scenario>)")
     ] = None,
 ) -> None:
     """Load a target with k6, print the figures, write the report."""
@@ -132,7 +132,7 @@ def run(
         raise _end(error, Exit.NO_GENERATOR) from error
     except OSError as error:
         raise _end(f"files cannot be written: {error}", Exit.FILES) from error
-    console.print(f"report: {page}", markup=False, soft_wrap=True)
+    console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(result.verdict.outcome.exit_code)
 
 
@@ -155,7 +155,7 @@ def clusters_of(names: list[str], paths: list[str]) -> tuple[ClusterLoad, ...]:
 @app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(help="folders of runs")],
-    out: Annotated[Path | None, typer.Option(help="folder [default: the first run's]")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder (default the first run's)")] = None,
     title: Annotated[str, typer.Option(help="heading of the page")] = "Benchmark",
 ) -> None:
     """Write report.html and report.md again, of one run or several."""
@@ -163,7 +163,7 @@ def report(
         page = write_report([read_result(each) for each in runs], out or runs[0], title=title)
     except (ResultUnreadable, OSError) as error:
         raise _end(error, Exit.FILES) from error
-    Console().print(f"report: {page}", markup=False, soft_wrap=True)
+    Console().print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -186,7 +186,7 @@ def compare(
     except (ResultUnreadable, OSError) as error:
         raise _end(error, Exit.FILES) from error
     print_comparison(console, comparison)
-    console.print(f"report: {page}", markup=False, soft_wrap=True)
+    console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:

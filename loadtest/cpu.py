@@ -12,6 +12,8 @@ from typing import Any, Final, Protocol
 import httpx
 import psutil
 
+from services.contract import METRIC_CPU
+
 MOST_READINGS: Final = 200_000  # in one run, all targets together
 
 
@@ -99,7 +101,8 @@ def _brief(error: Exception) -> str:
 def cpu_shares(answer: Any) -> dict[str, float]:
     """Target -> CPU share out of `/api/clusters`; what is missing there is missing here.
 
-    Reads `{"clusters": [{"name", "targets": [{"id", ..., "cpu" or "load_report": {"cpu"}}]}]}`.
+    Reads `{"clusters": [{"targets": [{"id", "cpu"}]}]}`; the share may also lie in the target's
+    "load_report", and be called `cpu_utilization` as on the wire.
     """
     shares: dict[str, float] = {}
     clusters = answer.get("clusters", []) if isinstance(answer, dict) else answer
@@ -108,7 +111,7 @@ def cpu_shares(answer: Any) -> dict[str, float]:
             if not isinstance(target, dict):
                 continue
             report = target.get("load_report") or target.get("report") or target
-            share = report.get("cpu") if isinstance(report, dict) else None
+            share = report.get("cpu", report.get(METRIC_CPU)) if isinstance(report, dict) else None
             name = target.get("instance_id") or target.get("id") or target.get("address")
             if name and isinstance(share, int | float):
                 shares[str(name)] = float(share)

@@ -30,6 +30,7 @@ from loadtest.verdict import judge, thresholds
 
 LOOK_EVERY_S: Final = 0.5
 START_AND_END_S: Final = 30.0  # k6's own start and summary, on a busy machine
+BUSY_SHARE: Final = 0.9  # from here on requests wait for the generator's own machine
 CPU_EVERY_S: Final = 1.0
 CPU_EVERY_SHORT_S: Final = 0.1
 
@@ -116,6 +117,11 @@ async def drive(
     )
     if record.trouble:
         notes += (record.trouble,)
+    if host.busy_share > BUSY_SHARE and not plan.scenario.closed_loop:
+        notes += (
+            f"the generator's machine was {host.busy_share:.0%} busy: "
+            "latency includes waiting for its CPU",
+        )
     result = _result(
         plan,
         done,

@@ -59,19 +59,21 @@ def shown(console: Console) -> Iterator[OnProgress]:
         now = time.monotonic()
         if now - last.setdefault(progress.label, now) >= LINE_EVERY_S:
             last[progress.label] = now
-            console.print(f"{progress.label}: {progress.elapsed_s:.0f} s, {state(progress)}")
+            words = f"{progress.label}: {progress.elapsed_s:.0f} s, {state(progress)}"
+            console.print(words, markup=False, highlight=False, soft_wrap=True)
 
     yield line
 
 
 def summary_table(result: Result) -> Table:
-    """The figures of every cluster."""
+    """A row a figure and a column a cluster, which fits into any terminal."""
     table = Table(title=result.title, title_justify="left")
-    for at, heading in enumerate(HEADINGS):
-        last = len(HEADINGS) - 1
-        table.add_column(heading, justify="left" if at in (0, last) else "right")
-    for cluster in result.clusters:
-        table.add_row(*(Text(cell) for cell in row(cluster)))
+    table.add_column(HEADINGS[0])
+    columns = [row(cluster) for cluster in result.clusters]
+    for name, *_ in columns:
+        table.add_column(name, justify="right", overflow="fold")
+    for heading, *cells in list(zip(HEADINGS, *columns, strict=True))[1:]:
+        table.add_row(heading, *(Text(cell) for cell in cells))
     return table
 
 

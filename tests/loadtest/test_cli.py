@@ -117,8 +117,12 @@ async def test_k6_does_not_outlive_a_killed_wrapper(tmp_path: Path) -> None:
         await stub.wait_seen(20)
         generators = psutil.Process(process.pid).children()
         assert generators
+        for each in generators:
+            each.suspend()  # so that it cannot end by itself over its broken output
         process.kill()
         _, alive = await asyncio.to_thread(psutil.wait_procs, generators, timeout=10)
+        for each in alive:
+            each.kill()
     assert alive == []
 
 

@@ -67,6 +67,20 @@ async def test_an_admin_api_that_is_not_one_is_unreadable() -> None:
         await AdminCpu(stub.url).read()
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"id": "127.0.0.1:9101", "cpu": 0.25},
+        {"id": "127.0.0.1:9101", "load_report": {"cpu": 0.25}},
+        {"id": "127.0.0.1:9101", "load_report": {"cpu_utilization": 0.25}},
+    ],
+)
+def test_shares_are_read_from_the_admin_api(target: dict[str, object]) -> None:
+    silent = {"id": "127.0.0.1:9102", "cpu": None}
+    answer = {"clusters": [{"name": "cluster1", "targets": [target, silent]}]}
+    assert cpu_shares(answer) == {"127.0.0.1:9101": 0.25}
+
+
 @pytest.mark.parametrize("answer", [None, [], {}, {"clusters": None}, {"clusters": [3]}, "x"])
 def test_strange_answers_give_no_shares(answer: object) -> None:
     assert cpu_shares(answer) == {}

@@ -58,7 +58,7 @@ async def test_every_request_on_a_connection_of_its_own(tmp_path: Path) -> None:
             target=stub.url,
             clusters=(ClusterLoad("one", "/one"),),
             requests=100,
-            concurrency=100,
+            concurrency=10,
             fresh_connections=True,
         )
         result = await drive(plan, tmp_path)
