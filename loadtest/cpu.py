@@ -12,8 +12,6 @@ from typing import Any, Final, Protocol
 import httpx
 import psutil
 
-from services.contract import METRIC_CPU
-
 MOST_READINGS: Final = 200_000  # in one run, all targets together
 
 
@@ -101,18 +99,18 @@ def _brief(error: Exception) -> str:
 def cpu_shares(answer: Any) -> dict[str, float]:
     """Target -> CPU share out of `/api/clusters`; what is missing there is missing here.
 
-    Reads `{"clusters": [{"targets": [{"id", "cpu"}]}]}`; the share may also lie in the target's
-    "load_report", and be called `cpu_utilization` as on the wire.
+    Reads `{"clusters": [{"targets": [{"id", "instance_id", "probe": {"cpu"}}]}]}` and names a
+    target by its instance id where that is known, as the charts of requests do.
     """
     shares: dict[str, float] = {}
-    clusters = answer.get("clusters", []) if isinstance(answer, dict) else answer
+    clusters = answer.get("clusters") if isinstance(answer, dict) else None
     for cluster in clusters if isinstance(clusters, list) else []:
         for target in cluster.get("targets", []) if isinstance(cluster, dict) else []:
             if not isinstance(target, dict):
                 continue
-            report = target.get("load_report") or target.get("report") or target
-            share = report.get("cpu", report.get(METRIC_CPU)) if isinstance(report, dict) else None
-            name = target.get("instance_id") or target.get("id") or target.get("address")
+            probe = target.get("probe")
+            share = probe.get("cpu") if isinstance(probe, dict) else None
+            name = target.get("instance_id") or target.get("id")
             if name and isinstance(share, int | float):
                 shares[str(name)] = float(share)
     return shares

@@ -67,18 +67,14 @@ async def test_an_admin_api_that_is_not_one_is_unreadable() -> None:
         await AdminCpu(stub.url).read()
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        {"id": "127.0.0.1:9101", "cpu": 0.25},
-        {"id": "127.0.0.1:9101", "load_report": {"cpu": 0.25}},
-        {"id": "127.0.0.1:9101", "load_report": {"cpu_utilization": 0.25}},
-    ],
-)
-def test_shares_are_read_from_the_admin_api(target: dict[str, object]) -> None:
-    silent = {"id": "127.0.0.1:9102", "cpu": None}
-    answer = {"clusters": [{"name": "cluster1", "targets": [target, silent]}]}
-    assert cpu_shares(answer) == {"127.0.0.1:9101": 0.25}
+def test_shares_are_read_from_the_admin_api() -> None:
+    targets = [
+        {"id": "cluster1/127.0.0.1:9101", "instance_id": "micro-1", "probe": {"cpu": 0.25}},
+        {"id": "cluster1/127.0.0.1:9102", "instance_id": None, "probe": {"cpu": 0}},
+        {"id": "cluster1/127.0.0.1:9103", "instance_id": "micro-3", "probe": {"cpu": None}},
+    ]
+    answer = {"clusters": [{"name": "cluster1", "targets": targets}]}
+    assert cpu_shares(answer) == {"micro-1": 0.25, "cluster1/127.0.0.1:9102": 0.0}
 
 
 @pytest.mark.parametrize("answer", [None, [], {}, {"clusters": None}, {"clusters": [3]}, "x"])
