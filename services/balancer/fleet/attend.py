@@ -1,0 +1,227 @@
+"""The fleet as the control plane runs it: watches sources, attends members, tells the publisher.
+
+Every member has a line, a loop of checks and a loop of probes from the moment it joins until it
+leaves. A new configuration replaces only the loops whose settings changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+from typing import Any, Final
+
+from services.balancer.config import ClusterConfig, Config
+from services.balancer.fleet.discover import Found, Source, Watch, build_all
+from services.balancer.fleet.health import run_checks
+from services.balancer.fleet.line import Line
+from services.balancer.fleet.probe import Reading, run_probes
+from services.balancer.fleet.registry import Member, Registry
+from services.balancer.fleet.slots import Slots
+from services.balancer.fleet.snapshot import Channel, Publisher
+from services.balancer.ledger import Ledger
+from services.balancer.messages import Health, ProbeResult, TargetPicture
+
+AT_ONCE: Final = 64  # checks and probes that are out at the same time, over all targets
+FIRST_PICTURE_S: Final = 2.0  # how long the first picture waits for a slow source
+
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+
+
+@dataclass(slots=True)
+class _Care:
+    """What runs for one member."""
+
+    line: Line
+    checks: asyncio.Task[None]
+    probes: asyncio.Task[None]
+
+
+class Fleet:
+    """All clusters' targets, from discovery to the picture that is told.
+
+    Resource handling: runs its loops in `group`, whose end ends them; `close` closes connections.
+    Error handling: what sources and targets do wrong is kept to be shown; a bug in a loop ends the
+    group, and the supervisor starts a new control plane.
+    """
+
+    def __init__(
+        self, ledger: Ledger, channel: Channel, group: asyncio.TaskGroup, rng: Random
+    ) -> None:
+        self.registry = Registry(
+            Slots(ledger), joined=self._joined, changed=self._changed, left=self._left
+        )
+        self.clusters: dict[str, ClusterConfig] = {}
+        self.watches: dict[tuple[str, str], Watch] = {}
+        self.publisher = Publisher(channel, lambda: self.registry.members)
+        self._group = group
+        self._rng = rng
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._care: dict[str, _Care] = {}
+        self._watching: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._first_round_done = False
+
+    # -- from outside ----------------------------------------------------------------------------
+
+    def start(self, config: Config, pictures: list[TargetPicture]) -> None:
+        """Begin with what was known before a restart; the first full picture follows."""
+        self.clusters = {cluster.name: cluster for cluster in config.clusters}
+        known = [picture for picture in pictures if picture.cluster in self.clusters]
+        self.registry.restore(known, time.time())
+        self.configure(config, tell=False)
+        self._group.create_task(self._first_picture(), name="first picture")
+
+    def configure(self, config: Config, *, tell: bool = True) -> None:
+        """Follow a configuration: unchanged sources, loops and members go on as they are."""
+        old = self.clusters
+        self.clusters = {cluster.name: cluster for cluster in config.clusters}
+        sources = {name: build_all(cluster.targets) for name, cluster in self.clusters.items()}
+        same = {
+            (name, source)
+            for name, found in sources.items()
+            for source in found
+            if (name, source) in self.watches and _unchanged(old, self.clusters, name, source)
+        }
+        for key in [key for key in self.watches if key not in same]:
+            self._watching.pop(key).cancel()
+            del self.watches[key]
+        self.registry.configure(sources, time.monotonic())
+        for member in self.registry.members.values():
+            before, now = old.get(member.cluster), self.clusters[member.cluster]
+            if before is None or (before.health, before.probe) != (now.health, now.probe):
+                self._stop_care(member.id)
+            if member.id not in self._care:
+                self._joined(member)
+        for name, found in sources.items():
+            for source_name, source in found.items():
+                if (name, source_name) not in same:
+                    self._watch(name, source_name, source)
+        if tell:
+            self.publisher.full()
+
+    @property
+    def first_round_done(self) -> bool:
+        """Every source was asked and every member checked, at least once; stays true."""
+        if not self._first_round_done:
+            self._first_round_done = all(watch.asked for watch in self.watches.values()) and all(
+                member.checked for member in self.registry.members.values()
+            )
+        return self._first_round_done
+
+    async def close(self) -> None:
+        """Stop every loop and close every connection."""
+        self.publisher.close()
+        for key in list(self._watching):
+            self._watching.pop(key).cancel()
+        for target_id in list(self._care):
+            self._stop_care(target_id)
+        await asyncio.gather(*self._closing)
+
+    # -- sources ---------------------------------------------------------------------------------
+
+    def _watch(self, cluster: str, name: str, source: Source) -> None:
+        watch = Watch(cluster, source, partial(self._found, cluster, name))
+        self.watches[cluster, name] = watch
+        self._watching[cluster, name] = self._group.create_task(watch.run(), name=f"watch {name}")
+
+    def _found(self, cluster: str, name: str, found: Found) -> None:
+        self.registry.see(
+            cluster,
+            name,
+            found.addresses,
+            trusted=found.trusted,
+            now=time.monotonic(),
+            wall=time.time(),
+        )
+
+    async def _first_picture(self) -> None:
+        """Wait for the sources' first answers, so that a picture is not full of holes."""
+        deadline = time.monotonic() + FIRST_PICTURE_S
+        while time.monotonic() < deadline:
+            if all(watch.asked for watch in self.watches.values()):
+                break
+            await asyncio.sleep(0.01)
+        self.publisher.full()
+
+    # -- members ---------------------------------------------------------------------------------
+
+    def _joined(self, member: Member) -> None:
+        cluster = self.clusters[member.cluster]
+        line = Line(member.address, self._tls)
+        checks = run_checks(
+            line,
+            cluster.health,
+            state=member.state,
+            report=partial(self._checked, member),
+            gate=self._gate,
+            rng=self._rng,
+        )
+        probes = run_probes(
+            line,
+            cluster.probe,
+            report=partial(self._probed, member),
+            gate=self._gate,
+            rng=self._rng,
+            targets=lambda: len(self.registry.members),
+        )
+        self._care[member.id] = _Care(
+            line,
+            self._group.create_task(checks, name=f"check {member.id}"),
+            self._group.create_task(probes, name=f"probe {member.id}"),
+        )
+
+    def _changed(self, member: Member) -> None:
+        self.publisher.changed(member.id)
+
+    def _left(self, member: Member) -> None:
+        self._stop_care(member.id)
+        self.publisher.changed(member.id)
+
+    def _stop_care(self, target_id: str) -> None:
+        care = self._care.pop(target_id)
+        care.checks.cancel()
+        care.probes.cancel()
+        task = asyncio.create_task(self._close_line(care), name=f"close {target_id}")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    @staticmethod
+    async def _close_line(care: _Care) -> None:
+        await asyncio.wait({care.checks, care.probes})
+        await care.line.close()
+
+    def _checked(self, member: Member, before: Health, failure: str | None) -> None:
+        self.registry.checked(member, before, failure, time.time())
+
+    def _probed(self, member: Member, reading: Reading) -> None:
+        member.probe = reading
+        member.probed_at = time.time()
+        member.instance = reading.instance or member.instance
+        self.publisher.probed(
+            ProbeResult(
+                id=member.id,
+                latency_s=reading.latency_s,
+                pending=reading.pending,
+                cpu=reading.cpu,
+            )
+        )
+
+
+def _unchanged(
+    old: Mapping[str, ClusterConfig], new: Mapping[str, ClusterConfig], cluster: str, source: str
+) -> bool:
+    """Whether a source of that name is configured as it was."""
+    if cluster not in old or old[cluster].targets == new[cluster].targets:
+        return cluster in old
+    before = [entry for entry in old[cluster].targets if _named(entry, source)]
+    return before == [entry for entry in new[cluster].targets if _named(entry, source)]
+
+
+def _named(entry: Any, source: str) -> bool:
+    return source in build_all([entry])

@@ -1,0 +1,52 @@
+"""Where targets come from. Each source answers with the whole set of addresses that it knows.
+
+    source      what a source is; what an answer and an error are
+    static      addresses in the configuration
+    file        a YAML list, watched
+    dns         every address of a name
+    docker      running containers with given labels
+    watch       asks one source again and again; an error keeps what was known
+
+A new kind (EC2 tags, auto scaling groups) is one file with a `look` and one line in `build`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from services.balancer.config import TargetSource
+from services.balancer.fleet.discover.dns import Dns
+from services.balancer.fleet.discover.docker import Docker
+from services.balancer.fleet.discover.file import File
+from services.balancer.fleet.discover.source import DiscoveryError, Found, Source
+from services.balancer.fleet.discover.static import Static
+from services.balancer.fleet.discover.watch import Watch
+
+__all__ = ["DiscoveryError", "Found", "Source", "Watch", "build", "build_all"]
+
+
+def build(source: TargetSource) -> Source:
+    """The source that a configuration entry describes."""
+    if source.file is not None:
+        return File(source.file)
+    if source.dns is not None:
+        return Dns(source.dns)
+    if source.docker is not None:
+        return Docker(source.docker)
+    return Static(source.static or ())
+
+
+def build_all(entries: Iterable[TargetSource]) -> dict[str, Source]:
+    """The sources of one cluster by name; all its static entries are one."""
+    sources: dict[str, Source] = {}
+    static: tuple[str, ...] = ()
+    for entry in entries:
+        if entry.static is not None:
+            static += entry.static
+            continue
+        source = build(entry)
+        sources.setdefault(source.name, source)
+    if static:
+        fixed = Static(static)
+        sources[fixed.name] = fixed
+    return sources

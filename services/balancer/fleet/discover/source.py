@@ -1,0 +1,41 @@
+"""What a source of targets is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from services.balancer.address import Address
+
+
+class DiscoveryError(Exception):
+    """The source cannot say; whatever it said before stays true. The message is one line."""
+
+
+class Found(NamedTuple):
+    """All addresses that a source knows.
+
+    An answer that is not `trusted` may be missing some (a name server that suddenly knows nothing):
+    targets that it lacks leave only when they fail their health checks too. `note` says why.
+    """
+
+    addresses: frozenset[Address]
+    trusted: bool = True
+    note: str | None = None
+
+
+class Source(Protocol):
+    """Asked again every `interval_s`; None: once is enough. `name` is unique in its cluster."""
+
+    @property
+    def name(self) -> str:
+        """As the admin API shows it."""
+        ...
+
+    @property
+    def interval_s(self) -> float | None:
+        """Seconds between two looks."""
+        ...
+
+    async def look(self) -> Found:
+        """The present answer; raises DiscoveryError, nothing else."""
+        ...
