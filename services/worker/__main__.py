@@ -49,7 +49,7 @@ def main() -> int:
     try:
         listener = _bind(arguments.host, arguments.port)
     except OSError as error:
-        reason = error.strerror or error
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error
         print(
             f"worker: cannot listen on {arguments.host}:{arguments.port}: {reason}", file=sys.stderr
         )

@@ -20,6 +20,7 @@ from typing import Final
 
 CREDIT_S: Final = 60.0  # vCPU-seconds in a credit
 LAUNCH_CREDITS_PER_VCPU: Final = 30.0  # T2 only
+TICK_S: Final = 1e-6  # far above the resolution of a clock that has run for years
 MAX_CREDIT_HOURS: Final = 24.0  # an account holds at most what it earns in a day
 
 
@@ -155,16 +156,18 @@ class Machine:
             step_s = min(finish_s, exhausted_s, left_s)
             if step_s > 0:
                 self._account(step_s)
-            if exhausted_s <= step_s:
+            # An event nearer than a tick happens now: time could not advance by so little.
+            due_s = step_s + TICK_S
+            if exhausted_s <= due_s:
                 self.balance_s = 0.0
-            if finish_s <= step_s:
+            if finish_s <= due_s:
                 at_s, job = heapq.heappop(self._heap)
                 self._virtual_s = at_s  # exactly, so that rounding never leaves a remainder
                 del self._present[job]
                 self._finished.append(job)
                 if not self._present:
                     self._start_over()
-            elif exhausted_s > step_s:
+            elif exhausted_s > due_s:
                 self._now_s = max(now_s, self._now_s)
                 return
 

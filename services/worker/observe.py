@@ -21,6 +21,7 @@ from services.worker.log import LineLog, quoted, timestamp
 UNCOUNTED: Final = frozenset({"/", HEALTH_PATH, READY_PATH, LOAD_PATH})
 CLIENT_GONE: Final = 499  # in the log only: nobody was there to read a status
 SERVER_FAULT: Final = 500
+FIRST_FAILURE: Final = 400  # the latency of a refusal says nothing of the work
 MAX_LOGGED: Final = 512  # characters of a path or request id
 
 _LOAD_HEADER: Final = LOAD_HEADER.encode()
@@ -78,7 +79,7 @@ class Observe:
             ended_s = time.monotonic()
             status = exchange.status or SERVER_FAULT
             latency_s = ended_s - arrived_s
-            report.end(ended_s, met, latency_s if status < CLIENT_GONE else None)
+            report.end(ended_s, met, latency_s if status < FIRST_FAILURE else None)
             if self._log is not None:
                 self._write(scope, status, latency_s)
 
