@@ -52,6 +52,7 @@ class Health:
     healthy: frozenset[str]
     total: int
     balancer_answers: bool
+    not_ready: str = ""  # why the balancer itself is not ready, in its own words
 
 
 class Fleet:
@@ -121,6 +122,11 @@ class Fleet:
                 f"the balancer's admin API does not answer after {deadline_s:g} s; "
                 f"its log: {self.plan.balancer.log}"
             )
+        if health.not_ready:
+            return (
+                f"the balancer is not ready after {deadline_s:g} s: {health.not_ready}; "
+                f"its log: {self.plan.balancer.log}"
+            )
         missing = [w for w in self.plan.workers if w.target_id in wanted - health.healthy]
         names = ", ".join(worker.name for worker in missing)
         return f"not healthy after {deadline_s:g} s: {names}; a log: {missing[0].log}"
@@ -164,19 +170,27 @@ class Fleet:
 
 
 async def read_health(admin: httpx.AsyncClient, wanted: set[str]) -> Health:
-    """One look at the balancer's admin API; an API that does not answer yet has nothing healthy."""
+    """One look at the balancer's admin API; an API that does not answer yet has nothing healthy.
+
+    Raises FleetError when what answers is not the balancer's admin API.
+    """
     try:
         ready = await admin.get("/readyz")
         clusters = await admin.get("/api/clusters")
         clusters.raise_for_status()
+    except httpx.HTTPError:
+        return Health(frozenset(), len(wanted), balancer_answers=False)
+    try:
         seen = {
             str(target["id"])
             for cluster in clusters.json()["clusters"]
             for target in cluster["targets"]
-            if target["health"] == "healthy" and not target["draining"]
+            if target["state"] == "healthy"
         }
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return Health(frozenset(), len(wanted), balancer_answers=False)
-    # Before the data plane has the picture it would answer 503 for targets that are healthy.
-    healthy = frozenset(seen & wanted) if ready.status_code == httpx.codes.OK else frozenset()
-    return Health(healthy, len(wanted), balancer_answers=True)
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"{clusters.url} is no list of clusters: {type(error).__name__} {error}"
+        raise FleetError(what) from error
+    if ready.status_code != httpx.codes.OK:
+        # Before a data plane has the picture, it answers 503 whatever the targets' health.
+        return Health(frozenset(), len(wanted), balancer_answers=True, not_ready=ready.text[:200])
+    return Health(frozenset(seen & wanted), len(wanted), balancer_answers=True)

@@ -93,8 +93,7 @@ async def balancer(port: int, admin_port: int, targets: list[str]) -> None:
                         "targets": [
                             {
                                 "id": f"{cluster}/{host}:{number}",
-                                "health": await health((host, number)),
-                                "draining": False,
+                                "state": await health((host, number)),
                             }
                             for host, number in members
                         ],
