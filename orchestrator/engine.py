@@ -6,7 +6,7 @@ Nothing else in the package opens a client. Whatever the engine answers in error
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -67,9 +67,24 @@ def innermost(error: BaseException) -> str:
         error = inner
 
 
-def stream_error(event: dict[str, Any]) -> str | None:
-    """The failure that an event of a build, pull or push stream carries; streams never raise it."""
-    detail = event.get("errorDetail")
-    if isinstance(detail, dict) and detail.get("message"):
-        return str(detail["message"])
-    return str(event["error"]) if "error" in event else None
+class StreamFailed(Exception):
+    """What the engine wrote into a stream of progress instead of an answer in error."""
+
+
+def checked(events: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The events of a build, pull or push, up to a failure; the SDK does not raise those.
+
+    The stream is read to its end before the failure is raised: only then is its connection closed.
+
+    Errors:
+        StreamFailed: the stream carried a failure, in the engine's words.
+    """
+    failure = ""
+    for event in events:
+        detail = event.get("errorDetail") or {}
+        if failure or "error" in event:
+            failure = failure or str(detail.get("message") or event["error"])
+        else:
+            yield event
+    if failure:
+        raise StreamFailed(failure)

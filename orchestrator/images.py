@@ -16,7 +16,7 @@ import docker
 from docker.errors import ImageNotFound
 
 from orchestrator.build_context import BuildContext, Origin, gather, origin
-from orchestrator.engine import EngineError, stream_error, translated
+from orchestrator.engine import EngineError, StreamFailed, checked, translated
 from services.contract import IMAGE_BALANCER, IMAGE_WORKER
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -189,13 +189,15 @@ def _existing(client: docker.DockerClient, plan: ImagePlan) -> Any | None:
 def _follow_build(plan: ImagePlan, events: Iterable[dict[str, Any]], report: Report) -> None:
     """Report the steps of a build stream; the engine puts a failure into the stream."""
     total, step = 0, ""
-    for event in events:
-        if error := stream_error(event):
-            raise EngineError(f"build of {plan.name} failed at {step or 'its start'}: {error}")
-        text = str(event.get("stream", "")).strip()
-        if found := _STEP.match(text):
-            total, step = int(found[2]), " ".join(found[3].split())
-            report(Step(image=plan.name, done=int(found[1]) - 1, total=total, text=step))
+    try:
+        for event in checked(events):
+            text = str(event.get("stream", "")).strip()
+            if found := _STEP.match(text):
+                total, step = int(found[2]), " ".join(found[3].split())
+                report(Step(image=plan.name, done=int(found[1]) - 1, total=total, text=step))
+    except StreamFailed as error:
+        place = step or "its start"
+        raise EngineError(f"build of {plan.name} failed at {place}: {error}") from error
     report(Step(image=plan.name, done=total, total=total, text="built"))
 
 
@@ -203,14 +205,15 @@ def _follow_pull(
     name: str, events: Iterable[dict[str, Any]], report: Report, suggestion: str
 ) -> None:
     layers: dict[str, bool] = {}
-    for event in events:
-        if error := stream_error(event):
-            raise EngineError(f"base image {name} cannot be pulled: {error}", suggestion)
-        if "id" in event and "progressDetail" in event:
-            complete = event.get("status") in {"Pull complete", "Already exists"}
-            layers[event["id"]] = layers.get(event["id"], False) or complete
-            done = sum(layers.values())
-            report(Step(image=name, done=done, total=len(layers), text=str(event["status"])))
+    try:
+        for event in checked(events):
+            if "id" in event and "progressDetail" in event:
+                complete = event.get("status") in {"Pull complete", "Already exists"}
+                layers[event["id"]] = layers.get(event["id"], False) or complete
+                done = sum(layers.values())
+                report(Step(image=name, done=done, total=len(layers), text=str(event["status"])))
+    except StreamFailed as error:
+        raise EngineError(f"base image {name} cannot be pulled: {error}", suggestion) from error
 
 
 def _size_bytes(image: Any) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import docker
 
-from orchestrator.engine import EngineError, stream_error, translated
+from orchestrator.engine import EngineError, StreamFailed, checked, translated
 
 # What a registry's refusal says, and what helps.
 _ADVICE: Final = (
@@ -91,7 +91,10 @@ def push(
         client.images.get(local).tag(repository, tag)
     with translated(f"push of {local} to {registry}"):
         events = client.api.push(repository, tag=tag, stream=True, decode=True, auth_config=login)
-        return _follow(repository, tag, events, report)
+        try:
+            return _follow(repository, tag, checked(events), report)
+        except StreamFailed as error:
+            raise refused(repository, str(error)) from error
 
 
 def _follow(
@@ -101,8 +104,6 @@ def _follow(
     done: set[str] = set()
     pushed: PushedImage | None = None
     for event in events:
-        if error := stream_error(event):
-            raise refused(repository, error)
         aux = event.get("aux") or {}
         if "Digest" in aux:
             pushed = PushedImage(
