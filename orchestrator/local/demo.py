@@ -39,8 +39,8 @@ from orchestrator.local.progress import Stages
 
 TITLE: Final = "Steelyard demo"
 # A t2.micro cluster does 4 vCPU / WORK_MS = 400 requests a second at most, a t2.large one 800. The
-# load rises to three quarters of the smaller, which two real cores carry together with k6.
-RAMP_RATE_PER_S: Final = 300.0
+# load rises to 85 % of the smaller, which two real cores carry together with k6.
+RAMP_RATE_PER_S: Final = 340.0
 RAMP_S: Final = 15.0
 
 
