@@ -31,7 +31,7 @@ BALANCER: Final = "balancer"
 ADMIN: Final = "admin"
 POLICY: Final = "peak_ewma"
 
-WORK_MS: Final = 10.0
+WORK_MS: Final = 20.0
 # Nobody waits for a notice here: the balancer checks every HEALTH_INTERVAL_S and needs two misses.
 HEALTH_INTERVAL_S: Final = 0.5
 DRAIN_NOTICE_S: Final = 2.0
