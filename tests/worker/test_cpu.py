@@ -88,7 +88,9 @@ def test_without_a_quota_the_whole_machine_counts(root: Path, quota: str) -> Non
 
 
 def test_a_path_out_of_the_mount_is_not_followed(root: Path) -> None:
-    write(root, "proc/self/cgroup", "0::/../../proc\n")
+    write(root, "proc/self/cgroup", "0::/../elsewhere\n")
+    write(root, "sys/fs/elsewhere/cpu.max", "20000 100000\n")
+    write(root, "sys/fs/elsewhere/cpu.stat", "usage_usec 0\n")
     assert gauge_of(root).source == "proc-stat"
 
 

@@ -80,4 +80,4 @@ def test_ctrl_c_ends_at_once(start_worker: StartWorker) -> None:
         wait_until(lambda: worker.get("/load").json()["pending"] == 1)
         began_s = time.monotonic()
         assert worker.stop(signal.SIGINT) == 0
-        assert time.monotonic() - began_s < 5
+        assert time.monotonic() - began_s < 15  # not the 1000 s of grace
