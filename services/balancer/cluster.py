@@ -73,10 +73,10 @@ class Cluster(Generic[T]):
             self._bar(target)
 
     def remove(self, target_id: str) -> T | None:
-        """The target is gone: no new requests. Pending ones keep the object until they end."""
+        """The target is gone."""
         target = self.targets.pop(target_id, None)
         if target is not None:
-            target.draining = True
+            target.leave()
             self._bar(target)
         return target
 

@@ -11,7 +11,8 @@ class Target:
 
     `own` counts this process's pending requests; `pending` adds those of the other processes, read
     from shared memory at the moment of asking. The cells are single-writer: only this process
-    writes `own_row[slot]`.
+    writes `own_row[slot]`. `open_to_requests`: healthy and not draining, so it may stand in its
+    cluster's eligible list.
     """
 
     __slots__ = (
@@ -21,6 +22,7 @@ class Target:
         "id",
         "limit",
         "load",
+        "open_to_requests",
         "other_rows",
         "own",
         "own_row",
@@ -49,6 +51,7 @@ class Target:
         self.load = Load()
         self.health = Health.UNKNOWN
         self.draining = False
+        self.open_to_requests = False
         self.weight = 1
         self.version = 0
         self.see(picture)
@@ -64,6 +67,12 @@ class Target:
         self.health = picture.health
         self.draining = picture.draining
         self.weight = picture.weight
+        self.open_to_requests = self.health is Health.HEALTHY and not self.draining
+
+    def leave(self) -> None:
+        """Gone from the cluster: no new requests; pending ones keep the object until they end."""
+        self.draining = True
+        self.open_to_requests = False
 
     @property
     def pending(self) -> int:
@@ -74,21 +83,17 @@ class Target:
         return count
 
     @property
-    def open_to_requests(self) -> bool:
-        """Healthy and not draining: it may stand in its cluster's eligible list."""
-        return self.health is Health.HEALTHY and not self.draining
-
-    @property
     def full(self) -> bool:
         """At its limit of pending requests."""
         return self.pending >= self.limit
 
     def claim(self) -> bool:
         """Take a place for one request before anything is sent; False when it is refused."""
-        if not self.open_to_requests or self.full:
+        own = self.own
+        if not self.open_to_requests or (self.pending if self.other_rows else own) >= self.limit:
             return False
-        self.own += 1
-        self.own_row[self.slot] = self.own
+        self.own = own = own + 1
+        self.own_row[self.slot] = own
         return True
 
     def release(self) -> None:

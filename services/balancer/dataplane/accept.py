@@ -15,17 +15,19 @@ from services.balancer.dataplane.errors import BadRequest, Refusal, answer, resp
 from services.balancer.dataplane.exchange import Exchange
 from services.balancer.dataplane.http1 import (
     HEAD_END,
+    NOT_SERVED,
     REQUEST_LINE,
     Fields,
-    RequestHead,
-    request_head,
+    check_request,
 )
+from services.balancer.ledger import ProcessCell
 
 if TYPE_CHECKING:
     from services.balancer.config import Respond
     from services.balancer.dataplane.plane import Plane
 
 _LINGER_BYTES: Final = 262_144  # read and dropped at most, so that the last answer arrives
+_REQUESTS: Final = int(ProcessCell.REQUESTS)
 _BEGINNING: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: [\x21\x22\x24-\x7e]*| ?)")
 
 
@@ -39,7 +41,6 @@ class ClientConnection:
         "_buffer",
         "_ended",
         "_exchange",
-        "_lines",
         "_lingering",
         "_place",
         "_plane",
@@ -48,6 +49,7 @@ class ClientConnection:
         "blocked",
         "close_after",
         "deadline",
+        "lines",
         "paused",
     )
 
@@ -56,7 +58,7 @@ class ClientConnection:
         self._transport: asyncio.Transport
         self._exchange: Exchange | None = None
         self._buffer = b""  # an unfinished head, or requests sent ahead
-        self._lines: bytes | None = None  # forwarding lines for this peer; None: a trusted proxy
+        self.lines: bytes | None = None  # forwarding lines for this peer; None: a trusted proxy
         self._lingering = -1  # bytes dropped since the last answer; -1: not at the end yet
         self._place = -1
         self._scheduled = False  # `_next` will run: what waits in the buffer may be whole requests
@@ -79,7 +81,7 @@ class ClientConnection:
             transport.abort()
             return
         peer = transport.get_extra_info("peername")
-        self._lines = plane.lines_for(peer[0] if peer else "unknown")
+        self.lines = plane.lines_for(peer[0] if peer else "unknown")
         self.deadline = plane.deadlines.now + plane.config.timeouts.keep_alive_s
         self._place = plane.deadlines.watch(self)
 
@@ -147,18 +149,32 @@ class ClientConnection:
         plane = self._plane
         limits = plane.config.limits
         try:
-            method, target, minor = match.groups()
+            method, target, version = match.groups()
             if end > limits.head_bytes:
                 raise BadRequest(Refusal.HEAD_TOO_LARGE, "request head over the limit")
             if len(target) > limits.target_bytes:
                 raise BadRequest(Refusal.TARGET_TOO_LONG, "request target over the limit")
-            fields = plane.request_fields.parse(data[match.end() : end + 2])
-            head = request_head(method, target, 1 if minor == b"1" else 0, fields)
+            section = data[match.end() : end + 2]
+            cache = plane.request_fields
+            fields = cache.known.get(section) or cache.parse(section)
+            minor = 1
+            if (
+                version == b"0"
+                or fields.host is None
+                or method in NOT_SERVED
+                or not target.startswith(b"/")
+            ):
+                minor = int(version)
+                target, fields = check_request(method, target, minor, fields)
         except BadRequest as error:
             self.refuse(error.refusal, error.detail, plane.next_request_id())
             return
         self._buffer = b""
-        self._begin(head, data[end + 4 :])
+        if fields.close or (minor == 0 and not fields.keep_alive):  # RFC 9112, 9.3
+            self.close_after = True
+        end += 4
+        exchange = self._exchange = Exchange(plane, self, method, target, minor, fields)
+        self._begin(exchange, target, fields, data[end:] if len(data) > end else b"")
 
     def _receive_partial(self, data: bytes) -> None:
         """No whole head yet: wait for more, unless it cannot become one."""
@@ -195,14 +211,11 @@ class ClientConnection:
             self.deadline = plane.deadlines.now + plane.config.timeouts.head_s
         self._buffer = data
 
-    def _begin(self, head: RequestHead, rest: bytes) -> None:
+    def _begin(self, exchange: Exchange, target: bytes, fields: Fields, rest: bytes) -> None:
         plane = self._plane
-        plane.counters.request()
-        if head.wants_close:
-            self.close_after = True
-        route = plane.router.find(head)
-        exchange = self._exchange = Exchange(plane, self, head)
-        if exchange.uploading:
+        plane.counters.cells[_REQUESTS] += 1
+        route = plane.router.find(target, fields.host, fields.onward)
+        if exchange.upload_left:
             if rest and not self._receive_body(exchange, rest):
                 return
         else:
@@ -212,12 +225,12 @@ class ClientConnection:
                 Refusal.NO_ROUTE,
                 "no route matches",
                 exchange.request_id,
-                head_only=head.method == b"HEAD",
+                head_only=exchange.method == b"HEAD",
             )
         elif route.destination.cluster is not None:
             exchange.start(route.destination.cluster)
         else:
-            self._respond(cast("Respond", route.destination.respond), head)
+            self._respond(cast("Respond", route.destination.respond), exchange)
 
     def _receive_body(self, exchange: Exchange, data: bytes) -> bool:
         """Bytes of a body; False when they broke its framing and the exchange is over."""
@@ -233,17 +246,14 @@ class ClientConnection:
 
     def request_id(self, fields: Fields) -> bytes:
         """A new request id, or the one that a trusted proxy has given."""
-        if self._lines is None:
+        if self.lines is None:
             given = self._plane.trusted_request_id(fields.forwarding)
             if given is not None:
                 return given
         return self._plane.next_request_id()
 
-    def forwarding_lines(self, fields: Fields) -> bytes:
-        """What the target is told of the client: its own word only when it is a trusted proxy."""
-        lines = self._lines
-        if lines is not None:
-            return lines
+    def trusted_lines(self, fields: Fields) -> bytes:
+        """What a trusted proxy says of its client, passed on to the target."""
         peer = self._transport.get_extra_info("peername")
         return self._plane.trusted_lines(peer[0], fields.forwarding)
 
@@ -270,11 +280,10 @@ class ClientConnection:
         self._exchange = None
         self._transport.abort()
 
-    def _respond(self, respond: Respond, head: RequestHead) -> None:
+    def _respond(self, respond: Respond, exchange: Exchange) -> None:
         """A route answers by itself."""
         plane = self._plane
-        exchange = self._exchange
-        unread = exchange is not None and exchange.uploading
+        unread = exchange.uploading
         close = self.close_after = self.close_after or unread or plane.draining
         plane.counters.answered_here(respond.status)
         self.write(
@@ -282,9 +291,9 @@ class ClientConnection:
                 respond.status,
                 "text/plain; charset=utf-8",
                 respond.text.encode(),
-                extra="" if head.minor == 1 or close else "Connection: keep-alive\r\n",
+                extra="" if exchange.minor == 1 or close else "Connection: keep-alive\r\n",
                 close=close,
-                head_only=head.method == b"HEAD",
+                head_only=exchange.method == b"HEAD",
             )
         )
         self.exchange_ended(complete=not unread)
@@ -316,8 +325,9 @@ class ClientConnection:
             self._transport.close()
         else:
             plane = self._plane
-            self.deadline = plane.deadlines.now + plane.config.timeouts.keep_alive_s
-            self.resume()
+            self.deadline = plane.deadlines.now + plane.keep_alive_s
+            if self.paused:
+                self.resume()
 
     def _next(self) -> None:
         """On to what was sent ahead."""

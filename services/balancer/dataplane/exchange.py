@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from services.balancer.dataplane.chunked import ChunkedBody
 from services.balancer.dataplane.errors import Fault, Refusal
 from services.balancer.dataplane.forward import PooledTarget, TargetConnection, dial
-from services.balancer.dataplane.http1 import RequestHead, ResponseHead
+from services.balancer.dataplane.http1 import Fields
 from services.balancer.dataplane.observe import Attempt, Ended
 from services.balancer.dataplane.retry import Tries
 
@@ -45,17 +45,28 @@ class Exchange:
         "_connection",
         "_plane",
         "_stage",
+        "_target",
         "_tried",
         "_tries",
         "_unsent",
         "_upload",
-        "_upload_left",
-        "head",
+        "fields",
+        "method",
+        "minor",
         "request_id",
         "reusable",
+        "upload_left",
     )
 
-    def __init__(self, plane: Plane, client: ClientConnection, head: RequestHead) -> None:
+    def __init__(  # noqa: PLR0917 - made for every request: keywords would cost
+        self,
+        plane: Plane,
+        client: ClientConnection,
+        method: bytes,
+        target: bytes,
+        minor: int,
+        fields: Fields,
+    ) -> None:
         self._plane = plane
         self._client = client
         self._cluster: Cluster[PooledTarget]
@@ -66,16 +77,18 @@ class Exchange:
         self._tries: Tries | None = None
         self._unsent = b""  # of the body, read before there was a connection
         self._upload: ChunkedBody | None = None
-        self._upload_left = 0
-        self.head = head
-        self.request_id = client.request_id(head.fields)
+        self.upload_left = 0
+        self._target = target
+        self.method = method
+        self.minor = minor
+        self.fields = fields
+        self.request_id = client.request_id(fields)
         self.reusable = False
-        fields = head.fields
         if fields.chunked:
             self._upload = ChunkedBody()
-            self._upload_left = 1  # until the decoder says that it is done
+            self.upload_left = 1  # until the decoder says that it is done
         elif fields.content_length:
-            self._upload_left = fields.content_length
+            self.upload_left = fields.content_length
 
     def __repr__(self) -> str:
         target = self._attempt.target.id if self._attempt else "-"
@@ -100,7 +113,7 @@ class Exchange:
             self.connected(connection)
         else:
             self._stage = Stage.PLACING
-            if self._upload_left:
+            if self.upload_left:
                 self._client.pause()
             plane.spawn(dial(plane, target, self))
 
@@ -118,18 +131,19 @@ class Exchange:
         self._stage = Stage.SENT
         self._connection = connection
         plane = self._plane
-        head = self.head
-        fields = head.fields
+        fields = self.fields
         client = self._client
-        client.deadline = plane.deadlines.now + plane.config.timeouts.response_head_s
-        lines = client.forwarding_lines(fields)
+        client.deadline = plane.deadlines.now + plane.response_head_s
+        lines = client.lines
+        if lines is None:
+            lines = client.trusted_lines(fields)
         host = b"" if fields.host is not None else plane.host_line
         connection.send(
             self,
             b"%b %b HTTP/1.1\r\n%b%b%b%bX-Request-Id: %b\r\n\r\n%b"
             % (
-                head.method,
-                head.target,
+                self.method,
+                self._target,
                 host,
                 fields.onward,
                 _CHUNKED_LINE if fields.chunked else b"",
@@ -139,7 +153,7 @@ class Exchange:
             ),
         )
         self._unsent = b""
-        if self._upload_left:
+        if self.upload_left:
             client.resume()
 
     # -- the request's body ------------------------------------------------------------------------
@@ -147,7 +161,7 @@ class Exchange:
     @property
     def uploading(self) -> bool:
         """Part of the request's body has not come yet."""
-        return self._upload_left > 0
+        return self.upload_left > 0
 
     def upload(self, data: bytes) -> bytes:
         """Bytes of the request's body; what is left over belongs to the next request.
@@ -158,17 +172,16 @@ class Exchange:
             out = self._upload.feed(data)
             rest = self._upload.rest
             if self._upload.done:
-                self._upload_left = 0
+                self.upload_left = 0
         else:
-            left = self._upload_left
+            left = self.upload_left
             out = data[:left] if len(data) > left else data
             rest = data[left:]
-            self._upload_left = left - len(out)
+            self.upload_left = left - len(out)
         if self._connection is not None:
             self._connection.write(out)
             plane = self._plane
-            timeouts = plane.config.timeouts
-            wait_s = timeouts.body_idle_s if self._upload_left else timeouts.response_head_s
+            wait_s = plane.body_idle_s if self.upload_left else plane.response_head_s
             self._client.deadline = plane.deadlines.now + wait_s
         else:
             self._unsent += out
@@ -176,7 +189,7 @@ class Exchange:
 
     def upload_blocked(self) -> None:
         """The target takes no more for now."""
-        if self._upload_left:
+        if self.upload_left:
             self._client.pause()
 
     def upload_open(self) -> None:
@@ -185,44 +198,45 @@ class Exchange:
 
     # -- the response ------------------------------------------------------------------------------
 
-    def interim(self, head: ResponseHead) -> None:
+    def interim(self, status_line: bytes, fields: Fields) -> None:
         """A 1xx answer; HTTP/1.0 knows none (RFC 9110, 15.2)."""
-        if self.head.minor == 1:
-            self._client.write(
-                b"HTTP/1.1 %d %b\r\n%b\r\n" % (head.status, head.reason, head.fields.onward)
-            )
+        if self.minor == 1:
+            self._client.write(b"%b%b\r\n" % (status_line, fields.onward))
 
     def respond(
-        self, head: ResponseHead, body: bytes, *, chunked: bool, until_close: bool, reusable: bool
+        self,
+        status: int,
+        status_line: bytes,
+        fields: Fields,
+        body: bytes,
+        *,
+        chunked: bool,
+        until_close: bool,
     ) -> None:
         """The final response head, and the first bytes of the body."""
         self._stage = Stage.ANSWERING
-        self.reusable = reusable
         attempt = self._attempt
         assert attempt is not None  # noqa: S101 - SENT implies it
-        attempt.status = head.status
+        attempt.status = status
         client = self._client
-        old_client = self.head.minor == 0
-        if until_close or (chunked and old_client) or self._plane.draining:
+        plane = self._plane
+        client.deadline = plane.deadlines.now + plane.body_idle_s
+        old_client = self.minor == 0
+        if until_close or (chunked and old_client) or plane.draining:
             client.close_after = True
         extra = _CHUNKED_LINE if chunked and not old_client else b""
         if client.close_after:
             extra += _CLOSE_LINE
         elif old_client:
             extra += _KEEP_ALIVE_LINE
-        plane = self._plane
-        client.deadline = plane.deadlines.now + plane.config.timeouts.body_idle_s
         if client.blocked:  # it has not even taken the answer before this one
             self.download_blocked()
-        client.write(
-            b"HTTP/1.1 %d %b\r\n%b%b\r\n%b"
-            % (head.status, head.reason, head.fields.onward, extra, body)
-        )
+        client.write(b"%b%b%b\r\n%b" % (status_line, fields.onward, extra, body))
 
     def download(self, data: bytes) -> None:
         """More of the response's body."""
         plane = self._plane
-        self._client.deadline = plane.deadlines.now + plane.config.timeouts.body_idle_s
+        self._client.deadline = plane.deadlines.now + plane.body_idle_s
         self._client.write(data)
 
     def download_blocked(self) -> None:
@@ -238,14 +252,17 @@ class Exchange:
     def response_end(self, connection: TargetConnection | None) -> None:
         """The response's body is complete; `connection` when it may serve another exchange."""
         self._stage = Stage.ENDED
-        self._close_attempt(Ended.ANSWERED)
+        attempt = self._attempt
+        assert attempt is not None  # noqa: S101 - there is an answer, so there is an attempt
+        self._attempt = None
+        attempt.close(Ended.ANSWERED)
         if connection is not None:
-            if self._upload_left:
+            if self.upload_left:
                 connection.close()  # the target would take the rest of this body for a request
             else:
                 connection.rest()
         self._connection = None
-        self._client.exchange_ended(complete=not self._upload_left)
+        self._client.exchange_ended(complete=not self.upload_left)
 
     # -- failure -----------------------------------------------------------------------------------
 
@@ -263,8 +280,8 @@ class Exchange:
             return
         if self._tries is None:
             self._tries = Tries()
-        bodyless = not (self.head.fields.chunked or self.head.fields.content_length)
-        if self._tries.allows(fault, self.head.method, bodyless=bodyless):
+        bodyless = not (self.fields.chunked or self.fields.content_length)
+        if self._tries.allows(fault, self.method, bodyless=bodyless):
             self._plane.counters.retry()
             if fault is not Fault.STALE and isinstance(target, PooledTarget):
                 self._tried.append(target)
@@ -284,7 +301,7 @@ class Exchange:
     def expired(self) -> None:
         """The client's deadline has passed: who kept us waiting?"""
         connection = self._connection
-        if self._stage is Stage.SENT and not self._upload_left:
+        if self._stage is Stage.SENT and not self.upload_left:
             if connection is not None:
                 connection.abort()
             self.failed(Fault.TIMEOUT)
@@ -319,4 +336,4 @@ class Exchange:
 
     def _refuse(self, refusal: Refusal, detail: str) -> None:
         self._stage = Stage.ENDED
-        self._client.refuse(refusal, detail, self.request_id, head_only=self.head.method == b"HEAD")
+        self._client.refuse(refusal, detail, self.request_id, head_only=self.method == b"HEAD")

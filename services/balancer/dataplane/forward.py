@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from services.balancer.dataplane.chunked import BadChunk, ChunkedBody
 from services.balancer.dataplane.errors import BadResponse, Fault
-from services.balancer.dataplane.http1 import HEAD_END, STATUS_LINE, ResponseHead
+from services.balancer.dataplane.http1 import (
+    HEAD_END,
+    STATUS_LINE,
+    Fields,
+    response_has_body,
+)
 from services.balancer.messages import TargetPicture
 from services.balancer.target import Target
 
@@ -132,7 +137,8 @@ class TargetConnection:
     def rest(self) -> None:
         """The exchange is over and left the connection clean: back into the pool."""
         self._exchange = None
-        self.resume()
+        if self.paused:
+            self.resume()
         plane = self._plane
         target = self._target
         if (
@@ -144,7 +150,7 @@ class TargetConnection:
             self.close()
             return
         self.reused = True
-        self.deadline = plane.deadlines.now + plane.config.timeouts.target_keep_alive_s
+        self.deadline = plane.deadlines.now + plane.target_keep_alive_s
         target.idle.append(self)
 
     def expired(self, now: float) -> None:
@@ -209,69 +215,76 @@ class TargetConnection:
         if self._head:
             data = self._head + data
             self._head = b""
-        limits = self._plane.config.limits
+        plane = self._plane
         while True:
             match = STATUS_LINE.match(data)
             end = data.find(HEAD_END, match.end() - 2) if match is not None else -1
-            if match is None or end < 0:
-                if (match is None and b"\n" in data) or len(data) > limits.head_bytes:
-                    raise BadResponse("no response head that we can read")
-                self._head = data
+            if match is None or end < 0 or end > plane.config.limits.head_bytes:
+                self._hold_head(data, hopeless=match is None or end >= 0)
                 return
-            if end > limits.head_bytes:
-                raise BadResponse("response head over the limit")
-            status = int(match[2])
-            fields = self._plane.response_fields.parse(data[match.end() : end + 2])
-            head = ResponseHead(status, int(match[1]), match[3] or b"", fields)
+            line_end = match.end()
+            section = data[line_end : end + 2]
+            cache = plane.response_fields
+            fields = cache.known.get(section) or cache.parse(section)
+            minor, code = match.groups()
+            status = int(code)
+            line = data[:line_end] if minor == b"1" else b"HTTP/1.1" + data[8:line_end]
             data = data[end + 4 :]
             if status >= 200:
                 break
             self._interims += 1
             if status == 101 or self._interims > MAX_INTERIM:
                 raise BadResponse("an interim response that nobody asked for")
-            exchange.interim(head)
+            exchange.interim(line, fields)
             if not data:
                 return
-        self._frame(head, exchange)
-        self._respond(exchange, head, data)
+        exchange.reusable = not fields.close and (minor == b"1" or fields.keep_alive)
+        left = fields.content_length
+        if left is None or status in (204, 304) or exchange.method == b"HEAD":
+            self._frame(exchange, status, minor, fields)
+            left = self._left or 0
+        if left < 0:
+            self._respond(exchange, status, line, fields, data)
+            return
+        size = len(data)
+        self._left = left - size if left > size else 0
+        body = data if left >= size else data[:left]
+        exchange.respond(status, line, fields, body, chunked=False, until_close=False)
+        if left <= size:
+            self._end(exchange, clean=left == size)
 
-    def _frame(self, head: ResponseHead, exchange: Exchange) -> None:
-        """How the body of a final response is framed (RFC 9112, 6.3)."""
-        fields = head.fields
-        if head.minor == 0 and fields.chunked:
+    def _hold_head(self, data: bytes, *, hopeless: bool) -> None:
+        """Keep an unfinished head, unless it cannot become one within the limit."""
+        if len(data) > self._plane.config.limits.head_bytes or (hopeless and b"\n" in data):
+            raise BadResponse("no response head that we can read")
+        self._head = data
+
+    def _frame(self, exchange: Exchange, status: int, minor: bytes, fields: Fields) -> None:
+        """How the body is framed when it is not by Content-Length alone (RFC 9112, 6.3)."""
+        if minor == b"0" and fields.chunked:
             raise BadResponse("Transfer-Encoding in HTTP/1.0")
-        if not head.has_body(exchange.head.method):
-            if head.status == 204 and (fields.content_length or fields.chunked):
+        if not response_has_body(exchange.method, status):
+            if status == 204 and (fields.content_length or fields.chunked):
                 raise BadResponse("a 204 that announces a body")
             self._left = 0
-        elif fields.chunked:
-            self._left = _UNTIL_CLOSE
-            self._chunks = ChunkedBody(payload_only=exchange.head.minor == 0)
-        elif fields.content_length is not None:
-            self._left = fields.content_length
         else:
             self._left = _UNTIL_CLOSE
+            if fields.chunked:
+                self._chunks = ChunkedBody(payload_only=exchange.minor == 0)
 
-    def _respond(self, exchange: Exchange, head: ResponseHead, data: bytes) -> None:
-        """Hand on a final head with what came of the body behind it."""
-        fields = head.fields
-        until_close = self._left == _UNTIL_CLOSE and self._chunks is None
-        reusable = not fields.close and (head.minor == 1 or fields.keep_alive) and not until_close
-        if self._chunks is not None:
-            body = self._chunks.feed(data)
-            done, extra = self._chunks.done, bool(self._chunks.rest)
-        elif until_close:
-            body, done, extra = data, False, False
-        else:
-            left = self._left or 0
-            body = data[:left]
-            self._left = left - len(body)
-            done, extra = self._left == 0, len(data) > left
-        exchange.respond(
-            head, body, chunked=self._chunks is not None, until_close=until_close, reusable=reusable
-        )
-        if done:
-            self._end(exchange, reusable=exchange.reusable and not extra)
+    def _respond(
+        self, exchange: Exchange, status: int, line: bytes, fields: Fields, data: bytes
+    ) -> None:
+        """Hand on a head whose body ends by its chunks, or with the connection."""
+        chunks = self._chunks
+        if chunks is None:
+            exchange.reusable = False
+            exchange.respond(status, line, fields, data, chunked=False, until_close=True)
+            return
+        body = chunks.feed(data)
+        exchange.respond(status, line, fields, body, chunked=True, until_close=False)
+        if chunks.done:
+            self._end(exchange, clean=not chunks.rest)
 
     def _receive_body(self, exchange: Exchange, data: bytes) -> None:
         chunks = self._chunks
@@ -280,7 +293,7 @@ class TargetConnection:
             if out:
                 exchange.download(out)
             if chunks.done:
-                self._end(exchange, reusable=exchange.reusable and not chunks.rest)
+                self._end(exchange, clean=not chunks.rest)
             return
         left = self._left
         if left == _UNTIL_CLOSE:
@@ -292,13 +305,15 @@ class TargetConnection:
             exchange.download(data)
         else:
             exchange.download(data[:left] if len(data) > left else data)
-            self._end(exchange, reusable=exchange.reusable and len(data) == left)
+            self._end(exchange, clean=len(data) == left)
 
-    def _end(self, exchange: Exchange, *, reusable: bool) -> None:
-        if self._exchange is exchange:  # not aborted from within
-            exchange.response_end(self if reusable else None)
-            if not reusable:
-                self.close()
+    def _end(self, exchange: Exchange, *, clean: bool) -> None:
+        """The body is complete; not `clean` when bytes follow that nobody asked for."""
+        if clean and exchange.reusable:
+            exchange.response_end(self)
+        else:
+            exchange.response_end(None)
+            self.close()
 
 
 async def dial(plane: Plane, target: PooledTarget, exchange: Exchange) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from copy import copy
 from typing import Final
 
 from services.balancer.dataplane.errors import BadRequest, BadResponse, Refusal
@@ -20,7 +21,7 @@ _VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
 # RFC 9112, 3. The target is any run of visible ASCII without a fragment; its form is checked later.
 REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n")
 # RFC 9112, 4. The space after the status code may be missing when there is no reason phrase.
-STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (" + _VALUE + rb"))?\r\n")
+STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + _VALUE + rb")?\r\n")
 _FIELDS: Final = re.compile(rb"(?:" + _TOKEN + rb":" + _VALUE + rb"\r\n)*+")
 # RFC 9110, 7.2 and RFC 3986, 3.2.2: reg-name or IP-literal, and a port.
 _HOST: Final = re.compile(
@@ -30,6 +31,7 @@ _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@]+)([/?].*)?")
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")  # 18 digits stay below 2**63
 
 HEAD_END: Final = b"\r\n\r\n"
+_SLASH: Final = 0x2F
 _UNKNOWN_CODING: Final = "Transfer-Encoding other than chunked"
 
 
@@ -241,99 +243,68 @@ def parse_response_fields(section: bytes, max_count: int) -> Fields:
 class FieldCache:
     """Parsed field sections by their own bytes; forgets everything when full.
 
-    Bounded: at most `CACHED` sections of at most `CACHED_BYTES` each. A section that fails to
-    parse is never kept.
+    `known` may be asked directly; what it lacks, `parse` finds out. Bounded: at most `CACHED`
+    sections of at most `CACHED_BYTES` each. A section that fails to parse is never kept.
     """
 
     CACHED: Final = 512
     CACHED_BYTES: Final = 4096
 
-    __slots__ = ("_known", "_max_count", "_parse")
+    __slots__ = ("_max_count", "_parse", "known")
 
     def __init__(self, parse: Callable[[bytes, int], Fields], max_count: int) -> None:
-        self._known: dict[bytes, Fields] = {}
+        self.known: dict[bytes, Fields] = {}
         self._parse = parse
         self._max_count = max_count
 
     def parse(self, section: bytes) -> Fields:
-        """What `parse(section)` says, from memory when it was asked before."""
-        fields = self._known.get(section)
-        if fields is None:
-            fields = self._parse(section, self._max_count)
-            if len(section) <= self.CACHED_BYTES:
-                if len(self._known) >= self.CACHED:
-                    self._known.clear()
-                self._known[section] = fields
+        """What `parse(section)` says, kept for the next one who asks."""
+        fields = self._parse(section, self._max_count)
+        if len(section) <= self.CACHED_BYTES:
+            if len(self.known) >= self.CACHED:
+                self.known.clear()
+            self.known[section] = fields
         return fields
 
 
-class RequestHead:
-    """One request's head. `target` is in origin form (or `*`), `host` is what routing goes by."""
-
-    __slots__ = ("fields", "host", "method", "minor", "target")
-
-    def __init__(
-        self, method: bytes, target: bytes, minor: int, host: bytes | None, fields: Fields
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.minor = minor
-        self.host = host
-        self.fields = fields
-
-    @property
-    def wants_close(self) -> bool:
-        """The client's connection ends with this exchange (RFC 9112, 9.3)."""
-        return self.fields.close or (self.minor == 0 and not self.fields.keep_alive)
+NOT_SERVED: Final = frozenset({b"CONNECT", b"TRACE"})
 
 
-def request_head(method: bytes, target: bytes, minor: int, fields: Fields) -> RequestHead:
-    """Check what the request line and the fields must be together (RFC 9112, 3.2 and 6.1).
+def check_request(method: bytes, target: bytes, minor: int, fields: Fields) -> tuple[bytes, Fields]:
+    """What request line and fields must be together (RFC 9112, 3.2 and 6.1).
 
-    Raises BadRequest.
+    Gives the target in origin form (or `*`) and the fields with the host that counts. Raises
+    BadRequest.
     """
-    host = fields.host
-    if minor == 1 and host is None:
+    if minor == 1 and fields.host is None:
         raise BadRequest(Refusal.MALFORMED, "no Host")
     if minor == 0 and fields.chunked:
         raise BadRequest(Refusal.MALFORMED, "Transfer-Encoding in HTTP/1.0")
-    if method in (b"CONNECT", b"TRACE"):
+    if method in NOT_SERVED:
         raise BadRequest(Refusal.METHOD, f"{method.decode()} is not served")
-    if target[0] != 0x2F:  # not origin-form
-        absolute = _ABSOLUTE.fullmatch(target)
-        if absolute is not None:
-            host, target = absolute[1], absolute[2] or b"/"
-            if _HOST.fullmatch(host) is None:
-                raise BadRequest(Refusal.MALFORMED, "the target's authority is not a host")
-            if target[0] == 0x3F:  # "?": an empty path before a query is "/"
-                target = b"/" + target
-            fields = _with_host(fields, host)
-        elif target != b"*" or method != b"OPTIONS":
-            raise BadRequest(Refusal.MALFORMED, "the request target has no form we know")
-    return RequestHead(method, target, minor, host, fields)
+    if target[0] == _SLASH:
+        return target, fields
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is not None:
+        host, target = absolute[1], absolute[2] or b"/"
+        if _HOST.fullmatch(host) is None:
+            raise BadRequest(Refusal.MALFORMED, "the target's authority is not a host")
+        if target[0] != _SLASH:  # an empty path before a query is "/"
+            target = b"/" + target
+        return target, _with_host(fields, host)
+    if target != b"*" or method != b"OPTIONS":
+        raise BadRequest(Refusal.MALFORMED, "the request target has no form we know")
+    return target, fields
 
 
 def _with_host(fields: Fields, host: bytes) -> Fields:
     """The absolute form's authority replaces Host (RFC 9112, 3.2.2)."""
-    changed = Fields()
-    for slot in Fields.__slots__:
-        setattr(changed, slot, getattr(fields, slot))
+    changed = copy(fields)
     changed.host = host
     changed.onward = b"Host: " + host + b"\r\n" + _nominated(fields.onward, {b"host"})
     return changed
 
 
-class ResponseHead:
-    """One response's head, interim ones (1xx) included."""
-
-    __slots__ = ("fields", "minor", "reason", "status")
-
-    def __init__(self, status: int, minor: int, reason: bytes, fields: Fields) -> None:
-        self.status = status
-        self.minor = minor
-        self.reason = reason
-        self.fields = fields
-
-    def has_body(self, method: bytes) -> bool:
-        """Whether bytes of a body follow (RFC 9112, 6.3, cases 1 and 2)."""
-        return not (method == b"HEAD" or self.status < 200 or self.status in (204, 304))
+def response_has_body(method: bytes, status: int) -> bool:
+    """Whether bytes of a body follow a response's head (RFC 9112, 6.3, cases 1 and 2)."""
+    return not (method == b"HEAD" or status < 200 or status in (204, 304))

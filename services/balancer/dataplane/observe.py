@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Final
 
 from services.balancer.dataplane.errors import Fault
-from services.balancer.ledger import ProcessCell, TargetCell, latency_bucket
+from services.balancer.ledger import LATENCY_BOUNDS_US, ProcessCell, TargetCell
 from services.balancer.target import Target
 
 # IntEnum members are slow to index with; plain numbers are not.
@@ -15,6 +16,7 @@ _REQUESTS: Final = int(TargetCell.REQUESTS)
 _RESPONSES: Final = int(TargetCell.RESPONSES_1XX) - 1
 _LATENCY_SUM: Final = int(TargetCell.LATENCY_SUM_US)
 _LATENCY_EWMA: Final = int(TargetCell.LATENCY_EWMA_US)
+_LATENCY_BUCKETS: Final = int(TargetCell.LATENCY_BUCKET_0)
 _ABORTED: Final = int(TargetCell.ABORTED)
 _FAULT_CELLS: Final = {
     Fault.CONNECT: int(TargetCell.CONNECT_FAILURES),
@@ -63,7 +65,7 @@ class Attempt:
             latency_us = int(latency_s * 1e6)
             cells[_RESPONSES + status // 100] += 1
             cells[_LATENCY_SUM] += latency_us
-            cells[latency_bucket(latency_us)] += 1
+            cells[_LATENCY_BUCKETS + bisect_left(LATENCY_BOUNDS_US, latency_us)] += 1
             if status < 500:
                 target.load.succeed(latency_s, now)
             else:

@@ -125,6 +125,11 @@ class Plane:
             )
             for route in config.routes
         )
+        timeouts = config.timeouts  # read for every request: kept within one step's reach
+        self.response_head_s = timeouts.response_head_s
+        self.body_idle_s = timeouts.body_idle_s
+        self.keep_alive_s = timeouts.keep_alive_s
+        self.target_keep_alive_s = timeouts.target_keep_alive_s
         self.deadlines.every(_period_s(config))
 
     def limit_of(self, cluster: str) -> int:

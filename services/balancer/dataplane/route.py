@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Generic, TypeVar
 
 from services.balancer.config import RouteConfig
-from services.balancer.dataplane.http1 import RequestHead
 
 D = TypeVar("D")
 
@@ -59,18 +58,18 @@ class Router(Generic[D]):
         for table in self._hosts.values():
             for candidates in table.values():
                 candidates.sort(key=lambda r: (not r.exact, -len(r.conditions)))
+        self._any_host = self._hosts.get(_ANY_HOST)
         self._by_host = any(self._hosts.keys() - {_ANY_HOST})
 
-    def find(self, head: RequestHead) -> Route[D] | None:
-        """The route of a request; None when nothing matches."""
-        path = head.target.partition(b"?")[0]
-        section = head.fields.onward
-        if self._by_host and head.host:
-            for host in _host_keys(head.host):
-                route = _search(self._hosts.get(host), path, section)
+    def find(self, target: bytes, host: bytes | None, section: bytes) -> Route[D] | None:
+        """The route of a request by its target, host and field section; None: no match."""
+        path = target.partition(b"?")[0]
+        if self._by_host and host:
+            for key in _host_keys(host):
+                route = _search(self._hosts.get(key), path, section)
                 if route is not None:
                     return route
-        return _search(self._hosts.get(_ANY_HOST), path, section)
+        return _search(self._any_host, path, section)
 
 
 def _host_keys(host: bytes) -> Iterable[bytes]:
