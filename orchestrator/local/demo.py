@@ -39,7 +39,7 @@ from orchestrator.local.progress import Stages
 
 TITLE: Final = "Steelyard demo"
 # A t2.micro cluster does 4 vCPU / WORK_MS = 200 requests a second at most, a t2.large one 400. The
-# load rises to 85 % of the smaller: 340 real requests a second, which two cores carry together with k6.
+# load rises to 85 % of the smaller: 340 real requests a second, for two cores that carry k6, too.
 RAMP_RATE_PER_S: Final = 170.0
 RAMP_S: Final = 15.0
 
