@@ -42,8 +42,7 @@ class Launch:
     argv: tuple[str, ...]
     files: Mapping[str, str]
     env: Mapping[str, str] = field(default_factory=dict)
-    ready_port: int | None = None  # where readiness is asked; None: the listening port
-    ready_path: str = PREFIX
+    ready_path: str = PREFIX  # ready is who answers this with 200 where its clients ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +243,7 @@ def steelyard(policy: str) -> Callable[[str, Layout], Launch]:
         }
         argv = (program, "-m", "services.balancer", "--config", "balancer.yaml")
         text = json.dumps(config, indent=2)  # JSON is YAML
-        return Launch(argv, {"balancer.yaml": text}, {}, at.admin, "/readyz")
+        return Launch(argv, {"balancer.yaml": text})
 
     return launch
 

@@ -130,11 +130,10 @@ def _wait_ready(
     process: subprocess.Popen[bytes], launch: Launch, name: str, listen: int, log: Path
 ) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_S
-    port = listen if launch.ready_port is None else launch.ready_port
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise PeersError(f"{name} ended at start: {_last_lines(log)}")
-        if status(port, launch.ready_path) == 200:
+        if status(listen, launch.ready_path) == 200:
             return
         time.sleep(POLL_S)
     raise PeersError(f"{name} was not ready within {READY_TIMEOUT_S:.0f} s: {_last_lines(log)}")

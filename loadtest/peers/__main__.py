@@ -1,0 +1,244 @@
+"""`python -m loadtest.peers [compare] [thousand] [idle]`: all three when none is named."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from random import Random
+from types import FrameType
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from loadtest.peers import contenders, report, scenario
+from loadtest.peers.contenders import BASELINE, OURS, Proxy
+from loadtest.peers.generate import OpenLoop, find_wrk
+from loadtest.peers.idle import measure_idle
+from loadtest.peers.machine import Cores, describe, raise_open_files, split_cores
+from loadtest.peers.measure import Run
+from loadtest.peers.process import PeersError, find_program
+from loadtest.peers.report import Report
+from loadtest.peers.rounds import Plan, play, summarize
+from loadtest.peers.scenario import SMALL
+from loadtest.peers.targets import serving
+from loadtest.peers.thousand import field, find_k6, k6, race
+
+RESULTS: Final = Path("results")
+DOCS: Final = Path("docs/benchmarks.md")
+EVERYONE: Final = ",".join(proxy.name for proxy in contenders.PROXIES)
+OPEN_FILES: Final = 32_768
+FULL_ROUNDS: Final = 10
+EXIT_MARK_MISSED, EXIT_USAGE, EXIT_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+out = Console(width=None if sys.stdout.isatty() else 110)
+
+
+class Part(StrEnum):
+    """What can be measured."""
+
+    COMPARE = "compare"
+    THOUSAND = "thousand"
+    IDLE = "idle"
+
+
+def main(
+    *,
+    parts: Annotated[list[Part] | None, typer.Argument(help="default: all three")] = None,
+    peers: Annotated[str, typer.Option(help="which proxies, by comma")] = EVERYONE,
+    scenarios: Annotated[str, typer.Option(help="of compare, by comma")] = SMALL.name,
+    rounds: Annotated[int, typer.Option(min=1, help="of compare and thousand")] = 5,
+    seconds: Annotated[int, typer.Option(min=1, help="of one run, after warm-up")] = 3,
+    connections: Annotated[str, typer.Option(help="of idle, by comma")] = "5000",
+    latency: Annotated[bool, typer.Option(help="also latency at half load")] = False,
+    full: Annotated[bool, typer.Option(help="every scenario, ten rounds, latency")] = False,
+    update_docs: Annotated[bool, typer.Option(help=f"rewrite {DOCS} and its plot")] = False,
+    policy: Annotated[str, typer.Option(help="of our balancer")] = "peak_ewma",
+) -> None:
+    """Our balancer beside HAProxy, nginx, Envoy and Caddy, one core each, in turn."""
+    asked = set(parts or Part)
+    if full:
+        scenarios = ",".join(s.name for s in scenario.SCENARIOS)
+        rounds, latency, connections = max(rounds, FULL_ROUNDS), True, "5000,10000"
+    try:
+        proxies = contenders.named(peers.split(","))
+        chosen = scenario.named(scenarios.split(","))
+        counts = [int(count) for count in connections.split(",")]
+    except KeyError as error:
+        raise _end(f"{error} is not known; see --help", EXIT_USAGE) from None
+    except ValueError:
+        raise _end(f"--connections takes whole numbers, not {connections}", EXIT_USAGE) from None
+    proxies = tuple(
+        replace(p, launch=contenders.steelyard(policy)) if p is OURS else p for p in proxies
+    )
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        programs = _programs(proxies)
+        plan = Plan(proxies, programs, chosen, rounds, seconds)
+        done = _measure(plan, asked, counts, latency)
+    except PeersError as error:
+        raise _end(str(error), EXIT_FAILED) from None
+    except KeyboardInterrupt:
+        raise _end("stopped; nothing is left running", EXIT_INTERRUPTED) from None
+    _show(done)
+    out.print(f"written: {report.write_json(done, RESULTS)}")
+    if update_docs:
+        try:
+            report.update_docs(done, DOCS)
+        except (OSError, ValueError) as error:
+            raise _end(str(error), EXIT_FAILED) from None
+        out.print(f"written: {DOCS}")
+    if report.faults(done) or not all(mark.kept for mark in report.marks(done)):
+        raise typer.Exit(EXIT_MARK_MISSED)
+
+
+def _measure(plan: Plan, asked: set[Part], counts: list[int], latency: bool) -> Report:
+    cores, rng = split_cores(), Random()
+    raise_open_files(OPEN_FILES)
+    out.print(f"cores: {cores.story}")
+    done = Report(
+        # As a person would type it: the interpreter's path says nothing.
+        command=" ".join(["python -m loadtest.peers", *sys.argv[1:]]),
+        machine=describe(),
+        pinned=cores.story,
+        versions={p.name: _version(p, plan.programs[p.name]) for p in plan.proxies},
+        seconds=plan.seconds,
+        rounds=plan.rounds,
+    )
+    if asked & {Part.COMPARE, Part.IDLE}:
+        with serving(cores.rest, rng) as targets:
+            if Part.COMPARE in asked:
+                runs = _collect(plan, targets, cores, rng)
+                done = replace(done, runs=tuple(runs))
+                if latency:
+                    done = _with_latency(done, plan, targets, cores, rng)
+            if Part.IDLE in asked:
+                idle = []
+                for proxy in plan.proxies:
+                    if proxy.name in (OURS.name, BASELINE):
+                        out.print(f"idle connections: {proxy.title}")
+                        program = plan.programs[proxy.name]
+                        idle += measure_idle(
+                            proxy, program, counts, targets=targets, cores=cores, rng=rng
+                        )
+                done = replace(done, idle=tuple(idle))
+    if Part.THOUSAND in asked:
+        done = _with_races(done, plan, rng)
+    return done
+
+
+def _collect(plan: Plan, targets: tuple[int, ...], cores: Cores, rng: Random) -> list[Run]:
+    runs = []
+    for run in play(plan, find_wrk(cores.rest), targets, cores, rng):
+        _say(run)
+        runs.append(run)
+    return runs
+
+
+def _with_latency(
+    done: Report, plan: Plan, targets: tuple[int, ...], cores: Cores, rng: Random
+) -> Report:
+    """Half of what the slower of us and nginx took in this very session, the same for all."""
+    small = summarize([r for r in done.runs if r.scenario == SMALL.name], BASELINE)
+    able = [s.per_s for s in small if s.proxy in (OURS.name, "nginx") and s.per_s]
+    if not able:
+        raise PeersError("latency at half load needs the small GET of nginx or of ours first")
+    rate = min(able) / 2
+    out.print(f"latency at {rate:,.0f} requests a second")
+    runs = []
+    quiet = replace(plan, scenarios=(SMALL,))
+    for run in play(quiet, OpenLoop(rate, cores.rest), targets, cores, rng):
+        _say(run)
+        runs.append(run)
+    return replace(done, latency_rate_per_s=rate, latency_runs=tuple(runs))
+
+
+def _with_races(done: Report, plan: Plan, rng: Random) -> Report:
+    entrants = tuple(p for p in plan.proxies if p.name in (OURS.name, BASELINE))
+    ask = k6(find_k6())
+    with field(entrants, plan.programs, rng) as ports:
+        races = []
+        for at_once, rounds in ((64, plan.rounds * 2), (1000, max(2, plan.rounds // 2))):
+            say: Callable[..., None] = lambda name, finish, n=at_once: out.print(  # noqa: E731 - one line of progress
+                f"1000 requests, {n} at once, {name}: {finish.fault or f'{finish.seconds:.3f} s'}"
+            )
+            races.append(race(at_once, ports, rounds, ask, say))
+    return replace(done, races=tuple(races))
+
+
+def _programs(proxies: tuple[Proxy, ...]) -> dict[str, str]:
+    found = {}
+    for proxy in proxies:
+        program = find_program(proxy)
+        if program is None:
+            raise PeersError(
+                f"{proxy.program} is missing ({proxy.package}); install it, or leave it out: "
+                f"--peers {','.join(p.name for p in proxies if p is not proxy)}"
+            )
+        found[proxy.name] = program
+    return found
+
+
+def _version(proxy: Proxy, program: str) -> str:
+    """The first thing with dots in what the program says of itself."""
+    if proxy.name == OURS.name:
+        return "(this tree)"
+    said = subprocess.run(
+        [program, *proxy.version_argv], capture_output=True, text=True, check=False, timeout=10
+    )
+    found = re.search(r"\d+\.\d+\.\d+", said.stdout + said.stderr)
+    return found.group() if found else "of unknown version"
+
+
+def _say(run: Run) -> None:
+    figures = run.void or f"{run.per_cpu_s:,.0f} per CPU-second, {run.per_s:,.0f}/s"
+    out.print(f"round {run.round + 1}, {run.scenario}, {run.proxy}: {figures}", highlight=False)
+
+
+def _show(done: Report) -> None:
+    for chosen in scenario.SCENARIOS:
+        runs = [run for run in done.runs if run.scenario == chosen.name]
+        if runs:
+            _table(chosen.title, report.HEADINGS, report.rows(summarize(runs, BASELINE)))
+    if done.latency_runs:
+        title = f"latency at {done.latency_rate_per_s:,.0f} requests a second"
+        _table(title, report.HEADINGS, report.rows(summarize(done.latency_runs, BASELINE)))
+    if done.races:
+        _table("1000 requests to real workers", report.RACE_HEADINGS, report.race_rows(done.races))
+    if done.idle:
+        _table("idle client connections", report.IDLE_HEADINGS, report.idle_rows(done.idle))
+    for fault in report.faults(done):
+        out.print(fault, style="red", markup=False)
+    for mark in report.marks(done):
+        out.print(str(mark), style="green" if mark.kept else "red", highlight=False)
+
+
+def _table(title: str, headings: tuple[str, ...], cells: list[list[str]]) -> None:
+    table = Table(title=title, title_justify="left")
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=True)
+    for row in cells:
+        table.add_row(*row)
+    out.print(table)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _end(message: str, code: int) -> typer.Exit:
+    Console(stderr=True).print(f"peers: {message}", style="red", markup=False, soft_wrap=True)
+    return typer.Exit(code)
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    app(prog_name="python -m loadtest.peers")

@@ -1,0 +1,251 @@
+"""What came out, for three readers: JSON for programs, text for the terminal, Markdown for docs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from loadtest.peers.contenders import BASELINE, OURS, PROXIES
+from loadtest.peers.idle import IdleResult
+from loadtest.peers.measure import Run
+from loadtest.peers.plot import bars
+from loadtest.peers.rounds import Summary, ratio, summarize
+from loadtest.peers.scenario import SCENARIOS, SMALL
+from loadtest.peers.thousand import Race
+
+BEGIN: Final = "<!-- peers: begin; written by `make bench-peers`, edits are lost -->"
+END: Final = "<!-- peers: end -->"
+PLOT: Final = "benchmarks-peers.svg"
+
+HAPROXY_SHARE: Final = 0.6  # marks of the small GET: requests per CPU-second of the peer's
+ENVOY_SHARE: Final = 1.5
+THOUSAND_MOST: Final = 1.2  # time of 1000 requests against HAProxy's
+IDLE_MOST_BYTES: Final = 4096
+
+HEADINGS: Final = (
+    "proxy",
+    "req/CPU-s",
+    "/ HAProxy",
+    "req/s",
+    "core busy",
+    "p50 ms",
+    "p99 ms",
+    "p99.9 ms",
+)
+RACE_HEADINGS: Final = (
+    "scenario",
+    "proxy",
+    "median s",
+    "fastest s",
+    "slowest s",
+    "/ HAProxy",
+)
+IDLE_HEADINGS: Final = ("proxy", "connections", "bytes each")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that one command measured; empty parts were not asked for."""
+
+    command: str
+    machine: dict[str, str]
+    pinned: str
+    versions: dict[str, str]
+    seconds: int
+    rounds: int
+    runs: tuple[Run, ...] = ()
+    latency_rate_per_s: float = 0.0
+    latency_runs: tuple[Run, ...] = ()
+    races: tuple[Race, ...] = ()
+    idle: tuple[IdleResult, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A figure with the bound it is held to."""
+
+    text: str
+    value: float
+    bound: float
+    at_least: bool
+
+    @property
+    def kept(self) -> bool:
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+    def __str__(self) -> str:
+        sign = "at least" if self.at_least else "at most"
+        verdict = "kept" if self.kept else "MISSED"
+        return f"{self.text}: {self.value:,.2f} ({sign} {self.bound:g}): {verdict}"
+
+
+def marks(report: Report) -> list[Mark]:
+    """The marks that this report can judge."""
+    found = []
+    small = summarize([r for r in report.runs if r.scenario == SMALL.name], BASELINE)
+    for other, share in ((BASELINE, HAPROXY_SHARE), ("envoy", ENVOY_SHARE)):
+        value = ratio(small, OURS.name, other)
+        if value is not None:
+            text = f"small GET, requests per CPU-second against {_title(other)}"
+            found.append(Mark(text, value, share, True))
+    for race in report.races:
+        if race.ratio is not None:
+            text = f"{race.title}, time against HAProxy"
+            found.append(Mark(text, race.ratio, THOUSAND_MOST, False))
+    for result in report.idle:
+        if result.proxy == OURS.name:
+            text = f"bytes for each of {result.connections:,} idle connections"
+            found.append(Mark(text, result.bytes_each, IDLE_MOST_BYTES, False))
+    return found
+
+
+def faults(report: Report) -> list[str]:
+    """Every run that does not count, with its reason."""
+    lines = [
+        f"{_title(run.proxy)}, {run.scenario}, round {run.round + 1} is void: {run.void}"
+        for run in (*report.runs, *report.latency_runs)
+        if run.void
+    ]
+    lines += [f"{race.title}: {fault}" for race in report.races for fault in race.faults]
+    return lines
+
+
+def rows(summaries: Sequence[Summary], baseline: str = BASELINE) -> list[list[str]]:
+    """Cells under HEADINGS; `>=` marks a throughput that the generator set."""
+    table = []
+    for s in summaries:
+        if len(s.void) == s.rounds:
+            table.append([_title(s.proxy), f"void: {s.void[0]}", "", "", "", "", "", ""])
+            continue
+        against = "-" if s.ratio is None else f"{s.ratio:.2f}"
+        table.append(
+            [
+                _title(s.proxy),
+                f"{s.per_cpu_s:,.0f}",
+                "1" if s.proxy == baseline else against,
+                f"{'>= ' if s.limited else ''}{s.per_s:,.0f}",
+                f"{min(s.busy, 1.0):.0%}",
+                f"{s.p50_ms:.2f}",
+                f"{s.p99_ms:.2f}",
+                f"{s.p999_ms:.2f}",
+            ]
+        )
+    return table
+
+
+def markdown(report: Report) -> str:
+    """The part of docs/benchmarks.md between the markers."""
+    m = report.machine
+    lines = [
+        f"Measured {datetime.now(UTC):%Y-%m-%d} by `{report.command}` on {m['cores']} cores "
+        f"({m['processor']}), {m['memory']}, Linux {m['kernel']}, Python {m['python']}; "
+        f"{report.pinned}. "
+        + ", ".join(f"{_title(name)} {version}" for name, version in report.versions.items())
+        + ".",
+        "",
+    ]
+    if report.runs:
+        lines += [
+            f"Medians of {report.rounds} interleaved rounds of {report.seconds} s; ratios are "
+            "medians of the rounds' own ratios. CPU is that of the proxy's whole process tree. "
+            "`>=` before a throughput: the proxy's core was not busy, the generator set it.",
+            "",
+            f"![requests per CPU-second, small GET]({PLOT})",
+            "",
+        ]
+    for name, title in _titles():
+        runs = [run for run in report.runs if run.scenario == name]
+        if runs:
+            lines += [f"### {title}", "", *_table(HEADINGS, rows(summarize(runs, BASELINE)))]
+    if report.latency_runs:
+        lines += [
+            "### Latency at half load",
+            "",
+            f"The same {report.latency_rate_per_s:,.0f} requests a second for all, Poisson "
+            "arrivals, latency from the moment a request was due.",
+            "",
+            *_table(HEADINGS, rows(summarize(report.latency_runs, BASELINE))),
+        ]
+    if report.races:
+        lines += ["### 1000 requests to real workers", ""]
+        lines += _table(RACE_HEADINGS, race_rows(report.races))
+    if report.idle:
+        lines += ["### Idle client connections", "", "Each has had one request answered.", ""]
+        lines += _table(IDLE_HEADINGS, idle_rows(report.idle))
+    judged = marks(report)
+    if judged:
+        lines += ["### Marks", "", *(f"- {mark}" for mark in judged), ""]
+    wrong = faults(report)
+    if wrong:
+        lines += ["### Void", "", *(f"- {fault}" for fault in wrong), ""]
+    return "\n".join(lines)
+
+
+def race_rows(races: Sequence[Race]) -> list[list[str]]:
+    table = []
+    for race in races:
+        for name, times in race.seconds.items():
+            cells = [race.title, _title(name)]
+            if times:
+                ordered = sorted(times)
+                cells += [f"{ordered[len(ordered) // 2]:.3f}"]
+                cells += [f"{ordered[0]:.3f}", f"{ordered[-1]:.3f}"]
+                cells += ["1" if name == BASELINE else _ratio(race.ratio)]
+            else:
+                cells += ["void", "", "", ""]
+            table.append(cells)
+    return table
+
+
+def idle_rows(idle: Sequence[IdleResult]) -> list[list[str]]:
+    return [[_title(r.proxy), f"{r.connections:,}", f"{r.bytes_each:,.0f}"] for r in idle]
+
+
+def plot(report: Report) -> str:
+    """The small GET as bars."""
+    small = summarize([r for r in report.runs if r.scenario == SMALL.name], BASELINE)
+    values = [(_title(s.proxy), s.per_cpu_s, s.proxy == OURS.name) for s in small]
+    return bars(
+        f"Requests per CPU-second: {SMALL.title}", sorted(values, key=lambda v: v[1], reverse=True)
+    )
+
+
+def write_json(report: Report, folder: Path) -> Path:
+    """All runs, unrounded, with the machine and the command. Returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"peers-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    file.write_text(json.dumps(asdict(report), indent=1) + "\n")
+    return file
+
+
+def update_docs(report: Report, file: Path) -> None:
+    """Rewrite what is between the markers, and the plot beside it; the rest stays."""
+    text = file.read_text()
+    before, found, rest = text.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not (found and ended):
+        raise ValueError(f"{file} has lost its markers: {BEGIN} ... {END}")
+    file.write_text(f"{before}{BEGIN}\n\n{markdown(report)}\n{END}{after}")
+    if report.runs:
+        (file.parent / PLOT).write_text(plot(report))
+
+
+def _titles() -> list[tuple[str, str]]:
+    return [(s.name, s.title[0].upper() + s.title[1:]) for s in SCENARIOS]
+
+
+def _title(name: str) -> str:
+    return {proxy.name: proxy.title for proxy in PROXIES}.get(name, name)
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _table(headings: tuple[str, ...], cells: list[list[str]]) -> list[str]:
+    lines = [f"| {' | '.join(headings)} |", "|---" + "|---:" * (len(headings) - 1) + "|"]
+    return lines + [f"| {' | '.join(row)} |" for row in cells] + [""]
