@@ -33,16 +33,19 @@ class LatencyAtPending:
     Times are seconds on one monotonic clock, which must not go back.
     """
 
-    __slots__ = ("_levels",)
+    __slots__ = ("_levels", "_occupied")
 
     def __init__(self) -> None:
         self._levels: list[deque[tuple[float, float]]] = [
             deque(maxlen=SAMPLES_PER_LEVEL) for _ in range(LEVELS)
         ]
+        self._occupied: set[int] = set()  # levels that hold anything
 
     def record(self, now_s: float, pending: int, latency_s: float) -> None:
         """Keep the latency of a request that met `pending` others when it arrived."""
-        self._levels[level_of(pending)].append((now_s, latency_s))
+        level = level_of(pending)
+        self._levels[level].append((now_s, latency_s))
+        self._occupied.add(level)
 
     def median_s(self, now_s: float, pending: int) -> float | None:
         """Return the median latency near `pending`, in seconds; None when nothing is known.
@@ -53,16 +56,13 @@ class LatencyAtPending:
         centre = level_of(pending)
         oldest_s = now_s - MAX_AGE_S
         found: list[float] = []
-        for distance in range(LEVELS):
-            below, above = centre - distance, centre + distance
-            if below < 0 and above >= LEVELS:
+        looked_at = 0  # distance from the centre; both sides of one distance count alike
+        for level in sorted(self._occupied, key=lambda level: abs(level - centre)):
+            distance = abs(level - centre)
+            if distance > looked_at and len(found) >= MIN_SAMPLES:
                 break
-            if below >= 0:
-                self._collect(below, oldest_s, found)
-            if distance and above < LEVELS:
-                self._collect(above, oldest_s, found)
-            if len(found) >= MIN_SAMPLES:
-                break
+            looked_at = distance
+            self._collect(level, oldest_s, found)
         if not found:
             return None
         found.sort()
@@ -73,6 +73,8 @@ class LatencyAtPending:
         samples = self._levels[level]
         while samples and samples[0][0] < oldest_s:
             samples.popleft()
+        if not samples:
+            self._occupied.discard(level)
         found.extend(latency_s for _, latency_s in samples)
 
 

@@ -49,6 +49,14 @@ def test_thin_levels_borrow_from_their_neighbours() -> None:
     assert known.median_s(0.0, 3) == 1.0
 
 
+def test_both_sides_of_a_distance_count_alike() -> None:
+    known = LatencyAtPending()
+    for _ in range(5):
+        known.record(0.0, 3, 1.0)
+        known.record(0.0, 5, 2.0)
+    assert known.median_s(0.0, 4) == 1.5
+
+
 def test_what_is_old_is_forgotten() -> None:
     known = LatencyAtPending()
     known.record(0.0, 0, 1.0)
