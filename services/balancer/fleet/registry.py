@@ -130,7 +130,7 @@ class Registry:
         """A source's whole answer. What an untrusted answer lacks leaves only if unhealthy."""
         if source not in self._sources.get(cluster, ()):
             return  # an answer that a reload has overtaken
-        found = {member_id(cluster, address): address for address in addresses}
+        found = {member_id(cluster, address): address for address in sorted(addresses)}
         self.homeless = 0
         for target_id, address in found.items():
             member = self.members.get(target_id) or self._add(
