@@ -13,7 +13,10 @@ import sys
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
+    *("message", "asctime", "taskName"),
+    "color_message",  # uvicorn says everything twice
+}
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

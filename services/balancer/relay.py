@@ -85,9 +85,10 @@ class Channel(Protocol):
 
 
 class Feed:
-    """What one child is still to be told, in order: latest words first, then the picture.
+    """What one child is still to be told, in order: the configuration, the picture, the processes.
 
-    Of Configure and Processes only the latest matters. Probes are worth nothing later: a slow
+    A control plane begins its work at the first Processes, so the picture from before a restart
+    must be there by then. Of Configure and Processes only the latest matters. Probes are worth nothing later: a slow
     child never gets them.
     """
 
@@ -140,10 +141,6 @@ class Feed:
                 if not channel.send(self._configure):
                     return
                 self._configure = None
-            elif self._processes is not None:
-                if not channel.send(self._processes):
-                    return
-                self._processes = None
             elif self._full_due:
                 self._queue.extend(self._picture.full_run())
                 self._full_due = False
@@ -151,5 +148,9 @@ class Feed:
                 if not channel.send(self._queue[0]):
                     return
                 self._queue.popleft()
+            elif self._processes is not None:
+                if not channel.send(self._processes):
+                    return
+                self._processes = None
             else:
                 return

@@ -38,6 +38,7 @@ from services.balancer.sockets import Sockets, fit_limits
 
 OVERTIME_S: Final = 2.0  # for a child to exit after its drain deadline, before it is killed
 CONTROL_DRAIN_S: Final = 2.0
+ONE_PRESS_S: Final = 0.5  # a terminal and a parent may both pass on the same Ctrl-C
 NEED_RESTART: Final = ("listen", "admin", "processes")
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class Supervisor:
         )
         self._stopping = False
         self._forced = False
+        self._stop_at = 0.0  # loop time of the first signal
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()  # a child has ended
         self._tasks: set[asyncio.Task[None]] = set()
@@ -318,12 +320,15 @@ class Supervisor:
     # -- the end ---------------------------------------------------------------------------------
 
     def _on_stop_signal(self) -> None:
-        if self._stopping:
+        now = asyncio.get_running_loop().time()
+        if not self._stopping:
+            self._stopping = True
+            self._stop_at = now
+            self._stop.set()
+        elif now - self._stop_at > ONE_PRESS_S:
             _log.warning("second signal: stopping now")
             self._forced = True
             self._changed.set()
-        self._stopping = True
-        self._stop.set()
 
     async def _drain(self) -> None:
         """Data planes first, so that the control plane watches them to the end."""
