@@ -138,7 +138,7 @@ trusted_proxies: [10.0.0.1/8]
         ("b.yaml:13:25: routes[0].cluster: ", "there is no cluster 'c2'"),
         ("b.yaml:14:5: routes[1]: ", "exactly one of cluster and respond"),
         ("b.yaml:14:5: routes[1]: ", "the route on line 13"),
-        ("b.yaml:15:20: timeouts.head_s: ", "finite number"),
+        ("b.yaml:15:20: timeouts.head_s: ", "must be a number"),
         ("b.yaml:16:19: trusted_proxies[0]: ", "write 10.0.0.0/8"),
         ("environment: STEELYARD_LISTNE: ", "did you mean 'STEELYARD_LISTEN'?"),
         ("environment: STEELYARD_LIMITS__HEAD_BYTES: ", "must be a whole number"),
