@@ -88,8 +88,8 @@ class Feed:
     """What one child is still to be told, in order: the configuration, the picture, the processes.
 
     A control plane begins its work at the first Processes, so the picture from before a restart
-    must be there by then. Of Configure and Processes only the latest matters. Probes are worth nothing later: a slow
-    child never gets them.
+    must be there by then. Of Configure and Processes only the latest matters. Probes are worth
+    nothing later: a slow child never gets them.
     """
 
     def __init__(self, channel: Channel, picture: FleetPicture) -> None:

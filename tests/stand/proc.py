@@ -1,0 +1,69 @@
+"""What /proc says of a process, for assertions about memory and descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def rss_bytes(pid: int) -> int:
+    """Resident memory of one process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_rss_bytes(pid: int) -> int:
+    """The most resident memory that the process ever had."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise ValueError(f"no VmHWM for process {pid}")
+
+
+def sockets(pid: int) -> int:
+    """How many sockets the process holds open."""
+    count = 0
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            count += os.readlink(entry).startswith("socket:")
+    return count
+
+
+def descriptors(pid: int) -> int:
+    """How many descriptors of any kind the process holds open."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def command(pid: int) -> str:
+    """The command line; empty when the process is gone or a zombie."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def children(pid: int) -> dict[int, str]:
+    """Living children by process id, with their command lines."""
+    found = {}
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                if line := command(child):
+                    found[child] = line
+    return found
+
+
+async def wait_until(
+    condition: Callable[[], object], what: str, deadline_s: float = 10.0, every_s: float = 0.01
+) -> None:
+    """Until `condition()` is true; AssertionError with `what` after the deadline."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            # What other processes do sets no event of ours.
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(every_s)
+    except TimeoutError as error:
+        raise AssertionError(f"not within {deadline_s} s: {what}") from error
