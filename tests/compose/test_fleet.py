@@ -54,7 +54,7 @@ async def test_a_path_leads_to_its_own_cluster_alone(fleet: Fleet) -> None:
 
 async def test_more_and_fewer_replicas_are_noticed_without_a_restart(fleet: Fleet) -> None:
     [before] = fleet.containers("balancer")
-    async with traffic(fleet.url, *PATHS) as account:
+    async with traffic(fleet.url, *PATHS, posts=True) as account:
         try:
             await asyncio.to_thread(fleet.up, worker_micro=6)
             workers = ids(fleet, "worker-micro")
@@ -90,7 +90,7 @@ async def test_a_killed_worker_costs_no_request_and_comes_back(fleet: Fleet) -> 
 
 async def test_a_worker_stopped_gracefully_costs_no_request(fleet: Fleet) -> None:
     leaver = fleet.containers("worker-micro")[0]
-    async with traffic(fleet.url, *PATHS) as account:
+    async with traffic(fleet.url, *PATHS, posts=True) as account:
         await wait_until(lambda: account.answered > 100, "traffic flows")
         await asyncio.to_thread(docker, "stop", leaver["Id"])
         [now] = [c for c in fleet.containers("worker-micro") if c["Id"] == leaver["Id"]]

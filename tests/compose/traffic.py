@@ -1,4 +1,4 @@
-"""A bounded stream of GETs through the balancer, and an account of every answer."""
+"""A bounded stream of requests through the balancer, and an account of every answer."""
 
 from __future__ import annotations
 
@@ -20,42 +20,61 @@ CUT_SHORT = ("peer closed connection without sending complete message body",)
 
 @dataclass(slots=True)
 class Account:
-    """Every request's end: answered 200 (by whom), cut short in its body, or failed (how)."""
+    """Every request's end: answered 200 (GETs: by whom), cut short in its body, or failed (how)."""
 
+    answered: int = 0
     instances: Counter[str] = field(default_factory=Counter)
     cut: int = 0
     failed: list[str] = field(default_factory=list)
 
-    @property
-    def answered(self) -> int:
-        return self.instances.total()
-
 
 async def get(client: httpx.AsyncClient, path: str, account: Account) -> None:
     """Send one GET and enter its end into `account`."""
+    answer = await _end(client, "GET", path, account)
+    if answer is not None:
+        account.instances[answer.json()["instance_id"]] += 1
+
+
+async def post(client: httpx.AsyncClient, path: str, account: Account) -> None:
+    """Send one POST, which no balancer may repeat once it was sent."""
+    await _end(client, "POST", path, account)
+
+
+async def _end(
+    client: httpx.AsyncClient, method: str, path: str, account: Account
+) -> httpx.Response | None:
+    """Send a request and account for its end; the answer if it was a 200."""
+    body = {"num": 100} if method == "POST" else None
     try:
-        answer = await client.get(path)
+        answer = await client.request(method, path, json=body)
     except httpx.HTTPError as error:
         if str(error).startswith(CUT_SHORT):
             account.cut += 1
         else:
-            account.failed.append(f"{path}: {error!r}")
-        return
-    if answer.status_code == 200:
-        account.instances[answer.json()["instance_id"]] += 1
-    else:
-        account.failed.append(f"{path}: {answer.status_code} {answer.text[:200]}")
+            account.failed.append(f"{method} {path}: {error!r}")
+        return None
+    if answer.status_code != 200:
+        account.failed.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
+        return None
+    account.answered += 1
+    return answer
 
 
 @asynccontextmanager
-async def traffic(url: str, *paths: str) -> AsyncIterator[Account]:
-    """Keep GETs of `paths` flowing inside the block; afterwards the account is complete."""
+async def traffic(url: str, *paths: str, posts: bool = False) -> AsyncIterator[Account]:
+    """Keep GETs of `paths` flowing inside the block; afterwards the account is complete.
+
+    With `posts`, as many POSTs to `<path>/seed` too: unlike a GET, such a request is lost for good
+    where a worker leaves without notice.
+    """
     account, over = Account(), asyncio.Event()
 
     async def stream(client: httpx.AsyncClient) -> None:
         while not over.is_set():
             for path in paths:
                 await get(client, path, account)
+                if posts:
+                    await post(client, f"{path}/seed", account)
             await asyncio.sleep(PAUSE_S)  # the pace of the load, no wait for an effect
 
     async with (
