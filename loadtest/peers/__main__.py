@@ -61,6 +61,7 @@ def main(
     full: Annotated[bool, typer.Option(help="every scenario, ten rounds, latency")] = False,
     update_docs: Annotated[bool, typer.Option(help=f"rewrite {DOCS} and its plot")] = False,
     policy: Annotated[str, typer.Option(help="of our balancer")] = "peak_ewma",
+    python: Annotated[str, typer.Option(help="interpreter that runs our balancer")] = OURS.program,
 ) -> None:
     """Our balancer beside HAProxy, nginx, Envoy and Caddy, one core each, in turn."""
     asked = set(parts or Part)
@@ -76,7 +77,8 @@ def main(
     except ValueError:
         raise _end(f"--connections takes whole numbers, not {connections}", EXIT_USAGE) from None
     proxies = tuple(
-        replace(p, launch=contenders.steelyard(policy)) if p is OURS else p for p in proxies
+        replace(p, program=python, launch=contenders.steelyard(policy)) if p is OURS else p
+        for p in proxies
     )
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -189,7 +191,13 @@ def _programs(proxies: tuple[Proxy, ...]) -> dict[str, str]:
 def _version(proxy: Proxy, program: str) -> str:
     """The first thing with dots in what the program says of itself."""
     if proxy.name == OURS.name:
-        return "(this tree)"
+        argv = [
+            program,
+            "-c",
+            "import platform as p; print(p.python_version(), p.python_compiler())",
+        ]
+        said = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10)
+        return f"of this tree on Python {said.stdout.strip()}"
     said = subprocess.run(
         [program, *proxy.version_argv], capture_output=True, text=True, check=False, timeout=10
     )

@@ -63,7 +63,14 @@ class Clients:
         if line != "open":
             raise PeersError(f"idle clients: {line or 'ended without a word'}")
 
+    def still_open(self) -> int:
+        """How many connections nobody has closed, asked once; the client ends with the answer."""
+        words, _ = self._process.communicate("count\n", timeout=CLIENT_TIMEOUT_S)
+        return int(words.split()[-1])
+
     def close(self) -> None:
+        if self._process.poll() is not None:
+            return
         self._process.kill()
         self._process.communicate(timeout=CLIENT_TIMEOUT_S)
 
@@ -103,6 +110,9 @@ def _hold(name: str, started: Running, port: int, count: int) -> IdleResult:
         try:
             clients.wait_open()
             after = _settled(started)
+            held = clients.still_open()
+            if held != count:
+                raise PeersError(f"{name} closed {count - held} of {count} idle connections")
         finally:
             clients.close()
     finally:

@@ -2,7 +2,8 @@
 
     python -m loadtest.peers.idle_clients '{"port": ..., "count": ...}'
 
-Ends when its standard input does, so that it never outlives who started it.
+A line on standard input asks how many are still open; that, or the end of the input, ends it, so
+that it never outlives who started it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def connect(port: int, number: int) -> socket.socket:
 
 
 def main(port: int, count: int) -> str:
-    """Open them all; returns the word for the parent."""
+    """Open them all, wait for the parent; returns the last word to it."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < count + SPARE_DESCRIPTORS:
         return f"{count} connections need more than the {soft} open files allowed (ulimit -n)"
@@ -47,8 +48,20 @@ def main(port: int, count: int) -> str:
         return f"connection {len(held) + 1} of {count}: {error}"
     sys.stdout.write("open\n")
     sys.stdout.flush()
-    sys.stdin.read()
-    return "closed"
+    sys.stdin.readline()
+    return str(sum(open_still(sock) for sock in held))
+
+
+def open_still(sock: socket.socket) -> bool:
+    """Nothing has come since the answer, not even an end."""
+    sock.setblocking(False)
+    try:
+        sock.recv(1)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False  # an end, or bytes that nobody asked for
 
 
 if __name__ == "__main__":

@@ -64,13 +64,12 @@ def raise_open_files(wanted: int) -> int:
 
 
 def describe() -> dict[str, str]:
-    """Cores, processor, memory, kernel and Python, as a report names them."""
+    """Cores, processor, memory and kernel, as a report names them."""
     return {
         "cores": str(len(os.sched_getaffinity(0))),
         "processor": _processor(),
         "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB",
         "kernel": platform.release(),
-        "python": platform.python_version(),
     }
 
 

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 from loadtest.peers.contenders import BASELINE, OURS, PROXIES
 from loadtest.peers.idle import IdleResult
 from loadtest.peers.measure import Run
 from loadtest.peers.plot import bars
-from loadtest.peers.rounds import Summary, ratio, summarize
+from loadtest.peers.rounds import Summary, summarize
 from loadtest.peers.scenario import SCENARIOS, SMALL
 from loadtest.peers.thousand import Race
 
@@ -86,12 +87,12 @@ class Mark:
 def marks(report: Report) -> list[Mark]:
     """The marks that this report can judge."""
     found = []
-    small = summarize([r for r in report.runs if r.scenario == SMALL.name], BASELINE)
+    small = [r for r in report.runs if r.scenario == SMALL.name]
     for other, share in ((BASELINE, HAPROXY_SHARE), ("envoy", ENVOY_SHARE)):
-        value = ratio(small, OURS.name, other)
-        if value is not None:
-            text = f"small GET, requests per CPU-second against {_title(other)}"
-            found.append(Mark(text, value, share, True))
+        for summary in summarize(small, other):
+            if summary.proxy == OURS.name and summary.ratio is not None:
+                text = f"small GET, requests per CPU-second against {_title(other)}"
+                found.append(Mark(text, summary.ratio, share, True))
     for race in report.races:
         if race.ratio is not None:
             text = f"{race.title}, time against HAProxy"
@@ -142,7 +143,7 @@ def markdown(report: Report) -> str:
     m = report.machine
     lines = [
         f"Measured {datetime.now(UTC):%Y-%m-%d} by `{report.command}` on {m['cores']} cores "
-        f"({m['processor']}), {m['memory']}, Linux {m['kernel']}, Python {m['python']}; "
+        f"({m['processor']}), {m['memory']}, Linux {m['kernel']}; "
         f"{report.pinned}. "
         + ", ".join(f"{_title(name)} {version}" for name, version in report.versions.items())
         + ".",
@@ -191,9 +192,7 @@ def race_rows(races: Sequence[Race]) -> list[list[str]]:
         for name, times in race.seconds.items():
             cells = [race.title, _title(name)]
             if times:
-                ordered = sorted(times)
-                cells += [f"{ordered[len(ordered) // 2]:.3f}"]
-                cells += [f"{ordered[0]:.3f}", f"{ordered[-1]:.3f}"]
+                cells += [f"{t:.3f}" for t in (median(times), min(times), max(times))]
                 cells += ["1" if name == BASELINE else _ratio(race.ratio)]
             else:
                 cells += ["void", "", "", ""]

@@ -89,14 +89,6 @@ def summarize(runs: Sequence[Run], baseline: str) -> list[Summary]:
     ]
 
 
-def ratio(summaries: Sequence[Summary], one: str, other: str) -> float | None:
-    """How many requests per CPU-second `one` makes for each of `other`'s; None where unknown."""
-    known = {s.proxy: s.per_cpu_s for s in summaries}
-    if not known.get(one) or not known.get(other):
-        return None
-    return known[one] / known[other]
-
-
 def _summary(name: str, runs: list[Run], base: dict[int, float]) -> Summary:
     void = tuple(run.void for run in runs if run.void)
     good = [run for run in runs if not run.void]
