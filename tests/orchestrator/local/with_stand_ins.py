@@ -1,7 +1,8 @@
 """The `steelyard` command with stand-ins in place of workers and balancer.
 
 In the environment: FLEET_OPTIONS is JSON, program name -> further arguments of its stand-in; RAMP_S
-is how long the demo's rising load lasts, WORKERS how many there are in each cluster.
+is how long the demo's rising load lasts, WORKERS how many there are in each cluster,
+and PROGRAMS=real changes nothing but their number.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ def stand_in_plan(
         count = int(os.environ.get("WORKERS", "4"))
     machines = tuple(dataclasses.replace(m, count=count) for m in plan.MACHINES)
     real = plan.make_plan(ports, folder, machines=machines)
+    if os.environ.get("PROGRAMS") == "real":
+        return real
     python = (sys.executable, "-S", str(STAND_IN))
     targets = [worker.target_id for worker in real.workers]
     return dataclasses.replace(
