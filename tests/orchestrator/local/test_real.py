@@ -11,7 +11,6 @@ from pathlib import Path
 
 from tests.orchestrator.local.command import Command, wait_until
 
-
 WITH = "tests.orchestrator.local.with_stand_ins"
 
 
