@@ -27,7 +27,7 @@ from services.balancer.ledger import Ledger
 from services.balancer.messages import Health, ProbeResult, TargetPicture
 
 AT_ONCE: Final = 64  # checks and probes that are out at the same time, over all targets
-FIRST_PICTURE_S: Final = 2.0  # how long the first picture waits for a slow source
+FIRST_PICTURE_S: Final = 2.0  # how long the first picture waits for a slow source or check
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
@@ -141,10 +141,14 @@ class Fleet:
         )
 
     async def _first_picture(self) -> None:
-        """Wait for the sources' first answers, so that a picture is not full of holes."""
+        """Wait for sources and checks, so that a picture is not full of holes.
+
+        Data planes take clients once they have it: before any target is known to be healthy, all
+        that they could answer is 503.
+        """
         deadline = time.monotonic() + FIRST_PICTURE_S
         while time.monotonic() < deadline:
-            if all(watch.asked for watch in self.watches.values()):
+            if self.first_round_done:
                 break
             await asyncio.sleep(0.01)
         self.publisher.full()
