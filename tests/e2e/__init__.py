@@ -1,0 +1,1 @@
+"""The whole balancer as processes, between real clients and real targets."""

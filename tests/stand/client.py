@@ -145,6 +145,7 @@ class Load:
     statuses: Counter[int] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     served_by: Counter[str] = field(default_factory=Counter)  # by the X-Stub field, if there is one
+    samples: list[tuple[float, Response]] = field(default_factory=list)  # (unix time, not 2xx)
     cut_short: int = 0
     resent: int = 0
     sent: int = 0
@@ -220,6 +221,8 @@ class Load:
             else:
                 self.latencies_s.append(time.perf_counter() - start)
                 self.statuses[response.status] += 1
+                if response.status >= 300 and len(self.samples) < 100:
+                    self.samples.append((time.time(), response))
                 self.served_by[response.get("x-stub") or ""] += 1
                 if not client.closed_by_peer:
                     await asyncio.sleep(self.pause_s)
