@@ -14,20 +14,22 @@ from services.balancer.dataplane.chunked import BadChunk
 from services.balancer.dataplane.errors import BadRequest, Refusal, answer, response
 from services.balancer.dataplane.exchange import Exchange
 from services.balancer.dataplane.http1 import (
+    BARE_LINE_FEED,
     HEAD_END,
-    NOT_SERVED,
+    REQUEST_HEAD,
     REQUEST_LINE,
+    SLASH,
+    UNUSUAL,
     Fields,
     check_request,
 )
-from services.balancer.ledger import ProcessCell
 
 if TYPE_CHECKING:
     from services.balancer.config import Respond
-    from services.balancer.dataplane.plane import Plane
+    from services.balancer.dataplane.plane import Destination, Plane
+    from services.balancer.dataplane.route import Route
 
 _LINGER_BYTES: Final = 262_144  # read and dropped at most, so that the last answer arrives
-_REQUESTS: Final = int(ProcessCell.REQUESTS)
 _BEGINNING: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: [\x21\x22\x24-\x7e]*| ?)")
 
 
@@ -141,40 +143,45 @@ class ClientConnection:
 
     def _receive(self, data: bytes) -> None:
         """Find one request head and start on it."""
-        match = REQUEST_LINE.match(data)
-        end = data.find(HEAD_END, match.end() - 2) if match is not None else -1
-        if match is None or end < 0:
+        match = REQUEST_HEAD.match(data)
+        if match is None:
             self._receive_partial(data)
             return
         plane = self._plane
-        limits = plane.config.limits
+        line, method, target, version, section = match.groups()
         try:
-            method, target, version = match.groups()
-            if end > limits.head_bytes:
+            if len(section) + len(line) > plane.head_bytes:
                 raise BadRequest(Refusal.HEAD_TOO_LARGE, "request head over the limit")
-            if len(target) > limits.target_bytes:
+            if len(target) > plane.target_bytes:
                 raise BadRequest(Refusal.TARGET_TOO_LONG, "request target over the limit")
-            section = data[match.end() : end + 2]
-            cache = plane.request_fields
-            fields = cache.known.get(section) or cache.parse(section)
+            fields = plane.request_fields.known.get(section)
+            if fields is None:
+                fields = plane.request_fields.parse(section)
             minor = 1
-            if (
-                version == b"0"
-                or fields.host is None
-                or method in NOT_SERVED
-                or not target.startswith(b"/")
-            ):
+            if version == b"0" or fields.host is None or method in UNUSUAL or target[0] != SLASH:
                 minor = int(version)
                 target, fields = check_request(method, target, minor, fields)
+                line = b"%b %b HTTP/1.1\r\n" % (method, target)
         except BadRequest as error:
-            self.refuse(error.refusal, error.detail, plane.next_request_id())
+            self.refuse(error.refusal, error.detail, next(plane.request_ids))
             return
         self._buffer = b""
         if fields.close or (minor == 0 and not fields.keep_alive):  # RFC 9112, 9.3
             self.close_after = True
-        end += 4
-        exchange = self._exchange = Exchange(plane, self, method, target, minor, fields)
-        self._begin(exchange, target, fields, data[end:] if len(data) > end else b"")
+        plane.requests += 1
+        route = plane.router.find(target, fields.host, fields.onward)
+        exchange = self._exchange = Exchange(plane, self, line, method, minor, fields)
+        end = len(line) + len(section) + 2
+        if len(data) > end:
+            if not exchange.upload_left:
+                self._buffer = data[end:]
+            elif not self._receive_body(exchange, data[end:]):
+                return
+        if route is not None and route.destination.cluster is not None:
+            exchange.cluster = route.destination.cluster
+            exchange.place()
+        else:
+            self._answer(exchange, route)
 
     def _receive_partial(self, data: bytes) -> None:
         """No whole head yet: wait for more, unless it cannot become one."""
@@ -198,12 +205,14 @@ class ClientConnection:
                 refusal, detail = Refusal.MALFORMED, "this is not HTTP"
         elif REQUEST_LINE.match(data) is None:
             refusal, detail = Refusal.MALFORMED, "the request line breaks the grammar"
+        elif HEAD_END in data or BARE_LINE_FEED.search(data) is not None:
+            refusal, detail = Refusal.MALFORMED, "a header line breaks the grammar"
         elif len(data) > limits.head_bytes:
             refusal, detail = Refusal.HEAD_TOO_LARGE, "request head over the limit"
         if refusal is None:
             self._hold(data)
         else:
-            self.refuse(refusal, detail, plane.next_request_id())
+            self.refuse(refusal, detail, next(plane.request_ids))
 
     def _hold(self, data: bytes) -> None:
         if not self._buffer:  # the clock of a slow head starts with its first byte
@@ -211,26 +220,17 @@ class ClientConnection:
             self.deadline = plane.deadlines.now + plane.config.timeouts.head_s
         self._buffer = data
 
-    def _begin(self, exchange: Exchange, target: bytes, fields: Fields, rest: bytes) -> None:
-        plane = self._plane
-        plane.counters.cells[_REQUESTS] += 1
-        route = plane.router.find(target, fields.host, fields.onward)
-        if exchange.upload_left:
-            if rest and not self._receive_body(exchange, rest):
-                return
+    def _answer(self, exchange: Exchange, route: Route[Destination] | None) -> None:
+        """No target is needed: the route answers, or there is none."""
+        if route is not None:
+            self._respond(cast("Respond", route.destination.respond), exchange)
         else:
-            self._buffer = rest
-        if route is None:
             self.refuse(
                 Refusal.NO_ROUTE,
                 "no route matches",
                 exchange.request_id,
                 head_only=exchange.method == b"HEAD",
             )
-        elif route.destination.cluster is not None:
-            exchange.start(route.destination.cluster)
-        else:
-            self._respond(cast("Respond", route.destination.respond), exchange)
 
     def _receive_body(self, exchange: Exchange, data: bytes) -> bool:
         """Bytes of a body; False when they broke its framing and the exchange is over."""
@@ -243,14 +243,6 @@ class ClientConnection:
         if rest:
             self._buffer = rest
         return True
-
-    def request_id(self, fields: Fields) -> bytes:
-        """A new request id, or the one that a trusted proxy has given."""
-        if self.lines is None:
-            given = self._plane.trusted_request_id(fields.forwarding)
-            if given is not None:
-                return given
-        return self._plane.next_request_id()
 
     def trusted_lines(self, fields: Fields) -> bytes:
         """What a trusted proxy says of its client, passed on to the target."""
@@ -324,8 +316,7 @@ class ClientConnection:
         elif self._ended:
             self._transport.close()
         else:
-            plane = self._plane
-            self.deadline = plane.deadlines.now + plane.keep_alive_s
+            self.deadline = self._plane.until_keep_alive
             if self.paused:
                 self.resume()
 
@@ -366,7 +357,7 @@ class ClientConnection:
             self._transport.abort()
         elif self._buffer:
             self.refuse(
-                Refusal.HEAD_TIMEOUT, "the head came too slowly", self._plane.next_request_id()
+                Refusal.HEAD_TIMEOUT, "the head came too slowly", next(self._plane.request_ids)
             )
         else:
             self._transport.close()

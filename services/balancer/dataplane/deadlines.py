@@ -31,11 +31,13 @@ class Deadlines:
         self,
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
+        on_sweep: Callable[[float], None],
         period_s: float = PERIOD_S,
     ) -> None:
         self.now = clock()
         self._loop = loop
         self._clock = clock
+        self._on_sweep = on_sweep
         self._interval_s = period_s / SLICES
         self._slices: tuple[set[Watched], ...] = tuple(set() for _ in range(SLICES))
         self._turn = 0
@@ -65,6 +67,7 @@ class Deadlines:
     def _sweep(self) -> None:
         self._timer = self._loop.call_later(self._interval_s, self._sweep)
         now = self.now = self._clock()
+        self._on_sweep(now)
         self._next_slice = (self._next_slice + 1) % SLICES
         due = [one for one in self._slices[self._next_slice] if one.deadline <= now]
         for one in due:

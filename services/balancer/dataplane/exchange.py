@@ -13,7 +13,7 @@ from services.balancer.dataplane.chunked import ChunkedBody
 from services.balancer.dataplane.errors import Fault, Refusal
 from services.balancer.dataplane.forward import PooledTarget, TargetConnection, dial
 from services.balancer.dataplane.http1 import Fields
-from services.balancer.dataplane.observe import Attempt, Ended
+from services.balancer.dataplane.observe import ANSWERED, Attempt, Ended
 from services.balancer.dataplane.retry import Tries
 
 if TYPE_CHECKING:
@@ -35,21 +35,28 @@ class Stage(enum.Enum):
     ENDED = 4
 
 
+# Looked up on the class, a member costs more than the rest of the comparison.
+_PLACING: Final = Stage.PLACING
+_SENT: Final = Stage.SENT
+_ANSWERING: Final = Stage.ANSWERING
+_ENDED: Final = Stage.ENDED
+
+
 class Exchange:
     """One request and its answer. Holds a claim on a target while an attempt is open."""
 
     __slots__ = (
         "_attempt",
         "_client",
-        "_cluster",
         "_connection",
+        "_line",
         "_plane",
         "_stage",
-        "_target",
         "_tried",
         "_tries",
         "_unsent",
         "_upload",
+        "cluster",
         "fields",
         "method",
         "minor",
@@ -62,15 +69,15 @@ class Exchange:
         self,
         plane: Plane,
         client: ClientConnection,
+        line: bytes,
         method: bytes,
-        target: bytes,
         minor: int,
         fields: Fields,
     ) -> None:
         self._plane = plane
         self._client = client
-        self._cluster: Cluster[PooledTarget]
-        self._stage = Stage.PLACING
+        self.cluster: Cluster[PooledTarget]
+        self._stage = _PLACING
         self._attempt: Attempt | None = None
         self._connection: TargetConnection | None = None
         self._tried: list[PooledTarget] = []
@@ -78,11 +85,11 @@ class Exchange:
         self._unsent = b""  # of the body, read before there was a connection
         self._upload: ChunkedBody | None = None
         self.upload_left = 0
-        self._target = target
+        self._line = line
         self.method = method
         self.minor = minor
         self.fields = fields
-        self.request_id = client.request_id(fields)
+        self.request_id = next(plane.request_ids)
         self.reusable = False
         if fields.chunked:
             self._upload = ChunkedBody()
@@ -96,23 +103,20 @@ class Exchange:
 
     # -- placing -----------------------------------------------------------------------------------
 
-    def start(self, cluster: Cluster[PooledTarget]) -> None:
+    def place(self, *, fresh: bool = False) -> None:
         """Send the request to a target of the cluster, or answer for the lack of one."""
-        self._cluster = cluster
-        self._place()
-
-    def _place(self, *, fresh: bool = False) -> None:
         plane = self._plane
-        target = self._cluster.pick(plane.clock(), plane.rng, self._tried)
+        now = plane.clock()
+        target = self.cluster.pick(now, plane.rng, self._tried)
         if target is None:
             self._refuse(Refusal.NO_TARGET, "no eligible target")
             return
-        self._attempt = Attempt(target, target.cells, plane.clock)
+        self._attempt = Attempt(target, target.counts, now)
         connection = None if fresh else target.take()
         if connection is not None:
             self.connected(connection)
         else:
-            self._stage = Stage.PLACING
+            self._stage = _PLACING
             if self.upload_left:
                 self._client.pause()
             plane.spawn(dial(plane, target, self))
@@ -120,7 +124,7 @@ class Exchange:
     def waits_for(self, target: PooledTarget) -> bool:
         """A connection to `target` is what this exchange is waiting for."""
         return (
-            self._stage is Stage.PLACING
+            self._stage is _PLACING
             and self._connection is None
             and self._attempt is not None
             and self._attempt.target is target
@@ -128,30 +132,23 @@ class Exchange:
 
     def connected(self, connection: TargetConnection) -> None:
         """There is a connection: the head goes out, with what is there of the body."""
-        self._stage = Stage.SENT
+        self._stage = _SENT
         self._connection = connection
         plane = self._plane
         fields = self.fields
         client = self._client
-        client.deadline = plane.deadlines.now + plane.response_head_s
+        client.deadline = plane.until_response_head
         lines = client.lines
         if lines is None:
             lines = client.trusted_lines(fields)
-        host = b"" if fields.host is not None else plane.host_line
-        connection.send(
-            self,
-            b"%b %b HTTP/1.1\r\n%b%b%b%bX-Request-Id: %b\r\n\r\n%b"
-            % (
-                self.method,
-                self._target,
-                host,
-                fields.onward,
-                _CHUNKED_LINE if fields.chunked else b"",
-                lines,
-                self.request_id,
-                self._unsent,
-            ),
-        )
+            self.request_id = plane.trusted_request_id(fields.forwarding) or self.request_id
+        if fields.chunked:
+            lines = _CHUNKED_LINE + lines
+        if fields.host is None:
+            lines = plane.host_line + lines
+        # `lines` ends with the name of the request id's field.
+        head = self._line + fields.onward + lines + self.request_id + b"\r\n\r\n"
+        connection.send(self, head + self._unsent)
         self._unsent = b""
         if self.upload_left:
             client.resume()
@@ -181,8 +178,9 @@ class Exchange:
         if self._connection is not None:
             self._connection.write(out)
             plane = self._plane
-            wait_s = plane.body_idle_s if self.upload_left else plane.response_head_s
-            self._client.deadline = plane.deadlines.now + wait_s
+            self._client.deadline = (
+                plane.until_body_idle if self.upload_left else plane.until_response_head
+            )
         else:
             self._unsent += out
         return rest
@@ -214,13 +212,13 @@ class Exchange:
         until_close: bool,
     ) -> None:
         """The final response head, and the first bytes of the body."""
-        self._stage = Stage.ANSWERING
+        self._stage = _ANSWERING
         attempt = self._attempt
         assert attempt is not None  # noqa: S101 - SENT implies it
         attempt.status = status
         client = self._client
         plane = self._plane
-        client.deadline = plane.deadlines.now + plane.body_idle_s
+        client.deadline = plane.until_body_idle
         old_client = self.minor == 0
         if until_close or (chunked and old_client) or plane.draining:
             client.close_after = True
@@ -231,12 +229,12 @@ class Exchange:
             extra += _KEEP_ALIVE_LINE
         if client.blocked:  # it has not even taken the answer before this one
             self.download_blocked()
-        client.write(b"%b%b%b\r\n%b" % (status_line, fields.onward, extra, body))
+        client.write(status_line + fields.onward + extra + b"\r\n" + body)
 
     def download(self, data: bytes) -> None:
         """More of the response's body."""
         plane = self._plane
-        self._client.deadline = plane.deadlines.now + plane.body_idle_s
+        self._client.deadline = plane.until_body_idle
         self._client.write(data)
 
     def download_blocked(self) -> None:
@@ -251,11 +249,11 @@ class Exchange:
 
     def response_end(self, connection: TargetConnection | None) -> None:
         """The response's body is complete; `connection` when it may serve another exchange."""
-        self._stage = Stage.ENDED
+        self._stage = _ENDED
         attempt = self._attempt
         assert attempt is not None  # noqa: S101 - there is an answer, so there is an attempt
         self._attempt = None
-        attempt.close(Ended.ANSWERED)
+        attempt.close(ANSWERED, self._plane.clock())
         if connection is not None:
             if self.upload_left:
                 connection.close()  # the target would take the rest of this body for a request
@@ -270,12 +268,12 @@ class Exchange:
         """The attempt failed by the target's fault: again elsewhere, or tell the client."""
         attempt = self._attempt
         assert attempt is not None  # noqa: S101 - only an attempt can fail
-        answering = self._stage is Stage.ANSWERING
+        answering = self._stage is _ANSWERING
         target = attempt.target
         self._close_attempt(fault)
         self._connection = None
         if answering:
-            self._stage = Stage.ENDED
+            self._stage = _ENDED
             self._client.abort()
             return
         if self._tries is None:
@@ -285,7 +283,7 @@ class Exchange:
             self._plane.counters.retry()
             if fault is not Fault.STALE and isinstance(target, PooledTarget):
                 self._tried.append(target)
-            self._place(fresh=fault is Fault.STALE)
+            self.place(fresh=fault is Fault.STALE)
             return
         reason = (
             "the target did not answer in time"
@@ -301,28 +299,28 @@ class Exchange:
     def expired(self) -> None:
         """The client's deadline has passed: who kept us waiting?"""
         connection = self._connection
-        if self._stage is Stage.SENT and not self.upload_left:
+        if self._stage is _SENT and not self.upload_left:
             if connection is not None:
                 connection.abort()
             self.failed(Fault.TIMEOUT)
-        elif self._stage is Stage.SENT and not self._client.paused:
+        elif self._stage is _SENT and not self._client.paused:
             self.client_gone()
             self._client.refuse(Refusal.HEAD_TIMEOUT, "the body came too slowly", self.request_id)
-        elif self._stage is Stage.SENT:
+        elif self._stage is _SENT:
             if connection is not None:
                 connection.abort()
             self.failed(Fault.TIMEOUT)
-        elif self._stage is Stage.ANSWERING:
+        elif self._stage is _ANSWERING:
             blocked = self._client.blocked
             if connection is not None:
                 connection.abort()
-            self._stage = Stage.ENDED
+            self._stage = _ENDED
             self._close_attempt(Ended.ABORTED if blocked else Fault.TIMEOUT)
             self._client.abort()
 
     def client_gone(self) -> None:
         """The client left, or is no longer worth waiting for."""
-        self._stage = Stage.ENDED
+        self._stage = _ENDED
         if self._connection is not None:
             self._connection.abort()
             self._connection = None
@@ -332,8 +330,8 @@ class Exchange:
         attempt = self._attempt
         if attempt is not None:
             self._attempt = None
-            attempt.close(how)
+            attempt.close(how, self._plane.clock())
 
     def _refuse(self, refusal: Refusal, detail: str) -> None:
-        self._stage = Stage.ENDED
+        self._stage = _ENDED
         self._client.refuse(refusal, detail, self.request_id, head_only=self.method == b"HEAD")

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Final
 from services.balancer.dataplane.chunked import BadChunk, ChunkedBody
 from services.balancer.dataplane.errors import BadResponse, Fault
 from services.balancer.dataplane.http1 import (
+    BARE_LINE_FEED,
     HEAD_END,
-    STATUS_LINE,
+    RESPONSE_HEAD,
+    STATUS,
     Fields,
     response_has_body,
 )
+from services.balancer.ledger import TargetCell
 from services.balancer.messages import TargetPicture
 from services.balancer.target import Target
 
@@ -26,12 +29,15 @@ if TYPE_CHECKING:
 
 MAX_INTERIM: Final = 16  # 1xx answers to one request
 _UNTIL_CLOSE: Final = -1
+_NEVER: Final = float("inf")
+_CONNECTS: Final = int(TargetCell.CONNECTS)
+_LATENCY_EWMA: Final = int(TargetCell.LATENCY_EWMA_US)
 
 
 class PooledTarget(Target):
     """A target with this process's connections to it; the last one used is the next one taken."""
 
-    __slots__ = ("cells", "idle")
+    __slots__ = ("_cells", "counts", "idle")
 
     def __init__(self, picture: TargetPicture, plane: Plane) -> None:
         super().__init__(
@@ -40,7 +46,9 @@ class PooledTarget(Target):
             own_row=plane.own_pending,
             other_rows=plane.other_pending,
         )
-        self.cells = plane.ledger.target(plane.row, picture.slot)
+        self._cells = plane.ledger.target(plane.row, picture.slot)
+        # A process that takes over a dead one's row counts on from there.
+        self.counts: list[int] = self._cells.tolist()
         self.idle: list[TargetConnection] = []
 
     def take(self) -> TargetConnection | None:
@@ -50,6 +58,12 @@ class PooledTarget(Target):
             if not connection.lost:
                 return connection
         return None
+
+    def publish(self) -> None:
+        """Write the counts where the control plane reads them."""
+        self.counts[_LATENCY_EWMA] = int(self.load.peak.cost * 1e6)
+        for cell, count in enumerate(self.counts):
+            self._cells[cell] = count
 
     def close_idle(self) -> None:
         """Let go of what rests here: the target has left."""
@@ -103,7 +117,7 @@ class TargetConnection:
         self._left = None
         self._chunks = None
         self._interims = 0
-        self.deadline = float("inf")  # the client's connection keeps the time of an exchange
+        self.deadline = _NEVER  # the client's connection keeps the time of an exchange
         self._transport.write(data)
 
     def write(self, data: bytes) -> None:
@@ -145,12 +159,12 @@ class TargetConnection:
             plane.draining
             or target.draining
             or self.lost
-            or len(target.idle) >= plane.config.limits.idle_per_target
+            or len(target.idle) >= plane.idle_per_target
         ):
             self.close()
             return
         self.reused = True
-        self.deadline = plane.deadlines.now + plane.target_keep_alive_s
+        self.deadline = plane.until_target_idle
         target.idle.append(self)
 
     def expired(self, now: float) -> None:
@@ -163,7 +177,7 @@ class TargetConnection:
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Connected."""
         self._transport = transport
-        self.deadline = float("inf")
+        self.deadline = _NEVER
         self._place = self._plane.deadlines.watch(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -217,19 +231,21 @@ class TargetConnection:
             self._head = b""
         plane = self._plane
         while True:
-            match = STATUS_LINE.match(data)
-            end = data.find(HEAD_END, match.end() - 2) if match is not None else -1
-            if match is None or end < 0 or end > plane.config.limits.head_bytes:
-                self._hold_head(data, hopeless=match is None or end >= 0)
+            match = RESPONSE_HEAD.match(data)
+            if match is None:
+                self._hold_head(data)
                 return
-            line_end = match.end()
-            section = data[line_end : end + 2]
-            cache = plane.response_fields
-            fields = cache.known.get(section) or cache.parse(section)
-            minor, code = match.groups()
-            status = int(code)
-            line = data[:line_end] if minor == b"1" else b"HTTP/1.1" + data[8:line_end]
-            data = data[end + 4 :]
+            line, minor, code, section = match.groups()
+            end = len(line) + len(section) + 2
+            if end > plane.head_bytes:
+                raise BadResponse("response head over the limit")
+            fields = plane.response_fields.known.get(section)
+            if fields is None:
+                fields = plane.response_fields.parse(section)
+            status = STATUS[code]
+            if minor == b"0":
+                line = b"HTTP/1.1" + line[8:]
+            data = data[end:]
             if status >= 200:
                 break
             self._interims += 1
@@ -253,9 +269,14 @@ class TargetConnection:
         if left <= size:
             self._end(exchange, clean=left == size)
 
-    def _hold_head(self, data: bytes, *, hopeless: bool) -> None:
+    def _hold_head(self, data: bytes) -> None:
         """Keep an unfinished head, unless it cannot become one within the limit."""
-        if len(data) > self._plane.config.limits.head_bytes or (hopeless and b"\n" in data):
+        if (
+            len(data) > self._plane.head_bytes
+            or HEAD_END in data
+            or BARE_LINE_FEED.search(data) is not None
+            or not b"HTTP/1.".startswith(data[:7])
+        ):
             raise BadResponse("no response head that we can read")
         self._head = data
 
@@ -330,7 +351,7 @@ async def dial(plane: Plane, target: PooledTarget, exchange: Exchange) -> None:
         if exchange.waits_for(target):
             exchange.failed(Fault.CONNECT, str(error) or "connect timed out")
         return
-    target.cells[plane.CONNECTS] += 1
+    target.counts[_CONNECTS] += 1
     if exchange.waits_for(target):
         exchange.connected(connection)
     else:

@@ -19,9 +19,18 @@ _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
 
 # RFC 9112, 3. The target is any run of visible ASCII without a fragment; its form is checked later.
-REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n")
+_REQUEST_LINE: Final = rb"((" + _TOKEN + rb") ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n)"
+REQUEST_LINE: Final = re.compile(_REQUEST_LINE)
+BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 # RFC 9112, 4. The space after the status code may be missing when there is no reason phrase.
-STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + _VALUE + rb")?\r\n")
+_STATUS_LINE: Final = rb"(HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + _VALUE + rb")?\r\n)"
+# A whole head: its first line, then lines that are not empty up to one that is. What is in the
+# lines is checked when the section is parsed; groups: line, (method, target, | minor, status,)
+# (minor,) section.
+_SECTION: Final = rb"((?:[^\r]++\r\n)*+)\r\n"
+REQUEST_HEAD: Final = re.compile(_REQUEST_LINE + _SECTION)
+RESPONSE_HEAD: Final = re.compile(_STATUS_LINE + _SECTION)
+STATUS: Final = {b"%d" % status: status for status in range(100, 600)}
 _FIELDS: Final = re.compile(rb"(?:" + _TOKEN + rb":" + _VALUE + rb"\r\n)*+")
 # RFC 9110, 7.2 and RFC 3986, 3.2.2: reg-name or IP-literal, and a port.
 _HOST: Final = re.compile(
@@ -31,7 +40,7 @@ _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@]+)([/?].*)?")
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")  # 18 digits stay below 2**63
 
 HEAD_END: Final = b"\r\n\r\n"
-_SLASH: Final = 0x2F
+SLASH: Final = 0x2F
 _UNKNOWN_CODING: Final = "Transfer-Encoding other than chunked"
 
 
@@ -267,7 +276,7 @@ class FieldCache:
         return fields
 
 
-NOT_SERVED: Final = frozenset({b"CONNECT", b"TRACE"})
+UNUSUAL: Final = frozenset({b"CONNECT", b"TRACE"})  # methods that are not forwarded
 
 
 def check_request(method: bytes, target: bytes, minor: int, fields: Fields) -> tuple[bytes, Fields]:
@@ -280,16 +289,16 @@ def check_request(method: bytes, target: bytes, minor: int, fields: Fields) -> t
         raise BadRequest(Refusal.MALFORMED, "no Host")
     if minor == 0 and fields.chunked:
         raise BadRequest(Refusal.MALFORMED, "Transfer-Encoding in HTTP/1.0")
-    if method in NOT_SERVED:
+    if method in UNUSUAL:
         raise BadRequest(Refusal.METHOD, f"{method.decode()} is not served")
-    if target[0] == _SLASH:
+    if target[0] == SLASH:
         return target, fields
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is not None:
         host, target = absolute[1], absolute[2] or b"/"
         if _HOST.fullmatch(host) is None:
             raise BadRequest(Refusal.MALFORMED, "the target's authority is not a host")
-        if target[0] != _SLASH:  # an empty path before a query is "/"
+        if target[0] != SLASH:  # an empty path before a query is "/"
             target = b"/" + target
         return target, _with_host(fields, host)
     if target != b"*" or method != b"OPTIONS":

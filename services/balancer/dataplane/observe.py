@@ -1,10 +1,13 @@
-"""One handle per attempt: gives the claim back and records what came of it. Exactly once."""
+"""One handle per attempt: gives the claim back and records what came of it. Exactly once.
+
+Pending is in the ledger at once. Counts are kept in plain lists and written there a few times a
+second (`PooledTarget.publish`), which costs a request less.
+"""
 
 from __future__ import annotations
 
 import enum
 from bisect import bisect_left
-from collections.abc import Callable
 from typing import Final
 
 from services.balancer.dataplane.errors import Fault
@@ -15,10 +18,9 @@ from services.balancer.target import Target
 _REQUESTS: Final = int(TargetCell.REQUESTS)
 _RESPONSES: Final = int(TargetCell.RESPONSES_1XX) - 1
 _LATENCY_SUM: Final = int(TargetCell.LATENCY_SUM_US)
-_LATENCY_EWMA: Final = int(TargetCell.LATENCY_EWMA_US)
 _LATENCY_BUCKETS: Final = int(TargetCell.LATENCY_BUCKET_0)
 _ABORTED: Final = int(TargetCell.ABORTED)
-_FAULT_CELLS: Final = {
+_FAULTS: Final = {
     Fault.CONNECT: int(TargetCell.CONNECT_FAILURES),
     Fault.BROKEN: int(TargetCell.BROKEN),
     Fault.TIMEOUT: int(TargetCell.TIMEOUTS),
@@ -26,7 +28,6 @@ _FAULT_CELLS: Final = {
 _ANSWERED_HERE: Final = int(ProcessCell.ANSWERED_HERE_2XX) - 2
 _RETRIES: Final = int(ProcessCell.RETRIES)
 _CLIENT_ABORTS: Final = int(ProcessCell.CLIENT_ABORTS)
-_REQUESTS_HERE: Final = int(ProcessCell.REQUESTS)
 
 
 class Ended(enum.Enum):
@@ -36,46 +37,49 @@ class Ended(enum.Enum):
     ABORTED = "aborted"  # the client left, or was too slow
 
 
+ANSWERED: Final = Ended.ANSWERED
+
+
 class Attempt:
-    """A claimed place on a target, from the claim until the answer's body has ended."""
+    """A claimed place on a target, from the claim until the answer's body has ended.
 
-    __slots__ = ("_cells", "_clock", "_open", "started", "status", "target")
+    `counts` are the target's counts by TargetCell; times are seconds of the policies' clock.
+    """
 
-    def __init__(self, target: Target, cells: memoryview, clock: Callable[[], float]) -> None:
+    __slots__ = ("_counts", "_open", "started", "status", "target")
+
+    def __init__(self, target: Target, counts: list[int], now: float) -> None:
         self.target = target
         self.status = 0  # of the final response head, once there is one
-        self._cells = cells
-        self._clock = clock
+        self.started = now
+        self._counts = counts
         self._open = True
-        self.started = clock()
 
-    def close(self, how: Ended | Fault) -> None:
+    def close(self, how: Ended | Fault, now: float) -> None:
         """Release the claim and record the outcome. A second call is a fault of ours: it raises."""
         if not self._open:
             raise RuntimeError(f"attempt at {self.target.id} closed twice")
         self._open = False
         target = self.target
         target.release()
-        now = self._clock()
         latency_s = now - self.started
-        cells = self._cells
-        cells[_REQUESTS] += 1
-        if how is Ended.ANSWERED:
+        counts = self._counts
+        counts[_REQUESTS] += 1
+        if how is ANSWERED:
             status = self.status
             latency_us = int(latency_s * 1e6)
-            cells[_RESPONSES + status // 100] += 1
-            cells[_LATENCY_SUM] += latency_us
-            cells[_LATENCY_BUCKETS + bisect_left(LATENCY_BOUNDS_US, latency_us)] += 1
+            counts[_RESPONSES + status // 100] += 1
+            counts[_LATENCY_SUM] += latency_us
+            counts[_LATENCY_BUCKETS + bisect_left(LATENCY_BOUNDS_US, latency_us)] += 1
             if status < 500:
                 target.load.succeed(latency_s, now)
             else:
                 target.load.fail(latency_s, now)
-            cells[_LATENCY_EWMA] = int(target.load.peak.cost * 1e6)
         elif how is Ended.ABORTED:
-            cells[_ABORTED] += 1
+            counts[_ABORTED] += 1
             target.load.abandon(latency_s, now)
         elif how is not Fault.STALE:
-            cells[_FAULT_CELLS[how]] += 1
+            counts[_FAULTS[how]] += 1
             target.load.fail(latency_s, now)
 
 
@@ -86,10 +90,6 @@ class Counters:
 
     def __init__(self, cells: memoryview) -> None:
         self.cells = cells
-
-    def request(self) -> None:
-        """A request head was read whole."""
-        self.cells[_REQUESTS_HERE] += 1
 
     def answered_here(self, status: int) -> None:
         """The balancer answered by itself."""

@@ -10,8 +10,9 @@ import asyncio
 import ipaddress
 import re
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,16 +28,17 @@ from services.balancer.dataplane.http1 import (
 )
 from services.balancer.dataplane.observe import Counters
 from services.balancer.dataplane.route import Router
-from services.balancer.ledger import Ledger, ProcessCell, TargetCell
+from services.balancer.ledger import Ledger, ProcessCell
 from services.balancer.messages import Membership, Probes, TargetPicture
 
 if TYPE_CHECKING:
     from services.balancer.dataplane.accept import ClientConnection
 
-_VIA: Final = b"Via: 1.1 steelyard\r\n"
+_LAST_LINES: Final = b"Via: 1.1 steelyard\r\nX-Request-Id: "  # the id itself follows
 _PEERS_KEPT: Final = 4096  # clients whose forwarding lines are remembered
 _FORWARDED_FOR: Final = re.compile(rb"(?im)^x-forwarded-for:[ \t]*([^\r]*?)[ \t]*\r$")
 _REQUEST_ID: Final = re.compile(rb"(?im)^x-request-id:[ \t]*([!-~]{1,128})[ \t]*\r$")
+_REQUESTS: Final = int(ProcessCell.REQUESTS)
 _OPEN: Final = int(ProcessCell.CONNECTIONS_OPEN)
 _ACCEPTED: Final = int(ProcessCell.CONNECTIONS)
 _REFUSED: Final = int(ProcessCell.CONNECTIONS_REFUSED)
@@ -55,8 +57,6 @@ class Plane:
 
     `clock` gives seconds of a monotonic clock; `rng` is the only source of chance.
     """
-
-    CONNECTS: Final = int(TargetCell.CONNECTS)
 
     def __init__(
         self,
@@ -79,13 +79,13 @@ class Plane:
         self.clients: set[ClientConnection] = set()
         self.draining = False
         self.clusters: dict[str, Cluster[PooledTarget]] = {}
-        self._ids = 0
-        self._id_prefix = b"%016x-" % rng.getrandbits(64)
+        self.request_ids = _request_ids(rng.getrandbits(64))
+        self.requests = int(ledger.process(row)[_REQUESTS])  # request heads read whole
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.Future[None] | None = None  # done when the last client has left
         self._lines: dict[str, bytes | None] = {}
         self.config = config
-        self.deadlines = Deadlines(loop, clock, _period_s(config))
+        self.deadlines = Deadlines(loop, clock, self._on_sweep, _period_s(config))
         self.configure(config)
 
     # -- configuration and membership --------------------------------------------------------------
@@ -125,12 +125,12 @@ class Plane:
             )
             for route in config.routes
         )
-        timeouts = config.timeouts  # read for every request: kept within one step's reach
-        self.response_head_s = timeouts.response_head_s
-        self.body_idle_s = timeouts.body_idle_s
-        self.keep_alive_s = timeouts.keep_alive_s
-        self.target_keep_alive_s = timeouts.target_keep_alive_s
+        limits = config.limits  # read for every request: kept within one step's reach
+        self.head_bytes = limits.head_bytes
+        self.target_bytes = limits.target_bytes
+        self.idle_per_target = limits.idle_per_target
         self.deadlines.every(_period_s(config))
+        self._on_sweep(self.deadlines.now)
 
     def limit_of(self, cluster: str) -> int:
         """The most pending requests that one target of the cluster may have."""
@@ -167,7 +167,23 @@ class Plane:
         for target_id in target_ids:
             target = cluster.remove(target_id)
             if target is not None:
+                target.publish()
                 target.close_idle()
+
+    def _on_sweep(self, now: float) -> None:
+        """Once a sweep: what a deadline set from now on will be, so that setting one is a copy."""
+        timeouts = self.config.timeouts
+        self.until_response_head = now + timeouts.response_head_s
+        self.until_body_idle = now + timeouts.body_idle_s
+        self.until_keep_alive = now + timeouts.keep_alive_s
+        self.until_target_idle = now + timeouts.target_keep_alive_s
+
+    def publish(self) -> None:
+        """Write all counts where the control plane reads them."""
+        self.counters.cells[_REQUESTS] = self.requests
+        for cluster in self.clusters.values():
+            for target in cluster.targets.values():
+                target.publish()
 
     # -- clients -----------------------------------------------------------------------------------
 
@@ -189,11 +205,6 @@ class Plane:
         if self._idle is not None and not self.clients and not self._idle.done():
             self._idle.set_result(None)
 
-    def next_request_id(self) -> bytes:
-        """Unique within the fleet for all that matters: 64 random bits a process, and a count."""
-        self._ids += 1
-        return b"%b%x" % (self._id_prefix, self._ids)
-
     def lines_for(self, peer: str) -> bytes | None:
         """The forwarding lines of a client by its address; None for a trusted proxy."""
         lines = self._lines.get(peer)
@@ -214,7 +225,7 @@ class Plane:
         )
         if b"x-forwarded-proto:" not in kept.lower():
             kept += b"X-Forwarded-Proto: http\r\n"
-        return b"X-Forwarded-For: " + b", ".join(chain) + b"\r\n" + kept + _VIA
+        return b"X-Forwarded-For: " + b", ".join(chain) + b"\r\n" + kept + _LAST_LINES
 
     def trusted_request_id(self, given: bytes) -> bytes | None:
         """The request id among a trusted proxy's lines, if there is one that can be kept."""
@@ -267,7 +278,16 @@ class Plane:
 
 
 def _forwarding(peer: bytes, proto: bytes) -> bytes:
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%b" % (peer, proto, _VIA)
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%b" % (peer, proto, _LAST_LINES)
+
+
+def _request_ids(seed: int) -> Iterator[bytes]:
+    """Unique in the fleet for all that matters: 64 random bits for the process, then a count."""
+    suffixes = [b"%02x" % low for low in range(256)]
+    for high in count():
+        prefix = b"%016x-%x" % (seed, high)
+        for suffix in suffixes:
+            yield prefix + suffix
 
 
 def _period_s(config: Config) -> float:

@@ -23,7 +23,7 @@ from services.balancer.messages import Configure, Drain, Membership, Message, Pr
 
 BACKLOG: Final = 4096
 LINGER_S: Final = 0.3  # a draining process serves this much longer what was on its way to it
-_GAUGES_EVERY_S: Final = 1.0
+_PUBLISH_EVERY_S: Final = 0.25
 
 
 class Process:
@@ -57,6 +57,7 @@ class Process:
             if self._server is not None:
                 self._server.close()
             if self._plane is not None:
+                self._plane.publish()
                 self._plane.close()
             self._hub.close()
 
@@ -145,9 +146,11 @@ class Process:
     async def _keep_gauges(self) -> None:
         cells = self._ledger.process(self._row)
         while True:
+            if self._plane is not None:
+                self._plane.publish()
             cells[ProcessCell.CPU_US] = time.process_time_ns() // 1000
             cells[ProcessCell.TASKS] = len(asyncio.all_tasks())
-            await asyncio.sleep(_GAUGES_EVERY_S)
+            await asyncio.sleep(_PUBLISH_EVERY_S)
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ class Router(Generic[D]):
 
     def find(self, target: bytes, host: bytes | None, section: bytes) -> Route[D] | None:
         """The route of a request by its target, host and field section; None: no match."""
-        path = target.partition(b"?")[0]
+        path = target.partition(b"?")[0] if b"?" in target else target
         if self._by_host and host:
             for key in _host_keys(host):
                 route = _search(self._hosts.get(key), path, section)

@@ -12,11 +12,10 @@ from services.balancer.pick.policy import T
 def draw_two(candidates: Sequence[T], rng: Random) -> tuple[T, T]:
     """Two different candidates, every pair with the same probability; needs at least two."""
     count = len(candidates)
-    first = int(rng.random() * count)
-    second = int(rng.random() * (count - 1))
-    if second >= first:
-        second += 1
-    return candidates[first], candidates[second]
+    drawn = rng.random() * count  # the whole part is the first draw, the fraction the second
+    first = int(drawn)
+    second = int((drawn - first) * (count - 1))
+    return candidates[first], candidates[second if second < first else second + 1]
 
 
 class PowerOfTwoChoices:
