@@ -43,7 +43,7 @@ class Slots:
             slot = self._next()
             if slot is None:
                 return None
-            if self._ledger.pending_total(slot):  # of a target from before this process began
+            if self._ledger.pending_total(slot):  # its target is gone, its requests are not
                 self._rest(slot, now)
                 continue
             if any(self._ledger.target_totals(slot)):
@@ -61,11 +61,7 @@ class Slots:
 
     def _wake(self, now: float) -> None:
         while self._resting and self._resting[0][0] <= now:
-            _, slot = heapq.heappop(self._resting)
-            if self._ledger.pending_total(slot):
-                self._rest(slot, now)
-            else:
-                heapq.heappush(self._free, slot)
+            heapq.heappush(self._free, heapq.heappop(self._resting)[1])
 
     def _next(self) -> int | None:
         if self._free:
