@@ -55,7 +55,7 @@ def main(
     peers: Annotated[str, typer.Option(help="which proxies, by comma")] = EVERYONE,
     scenarios: Annotated[str, typer.Option(help="of compare, by comma")] = SMALL.name,
     rounds: Annotated[int, typer.Option(min=1, help="of compare and thousand")] = 5,
-    seconds: Annotated[int, typer.Option(min=1, help="of one run, after warm-up")] = 3,
+    seconds: Annotated[int, typer.Option(min=1, help="of one run, after warm-up")] = 2,
     connections: Annotated[str, typer.Option(help="of idle, by comma")] = "5000",
     latency: Annotated[bool, typer.Option(help="also latency at half load")] = False,
     full: Annotated[bool, typer.Option(help="every scenario, ten rounds, latency")] = False,
@@ -104,11 +104,12 @@ def main(
 def _measure(plan: Plan, asked: set[Part], counts: list[int], latency: bool) -> Report:
     cores, rng = split_cores(), Random()
     raise_open_files(OPEN_FILES)
-    out.print(f"cores: {cores.story}")
+    machine = describe()
+    out.print(f"cores: {cores.story}; load average {machine['load']}")
     done = Report(
         # As a person would type it: the interpreter's path says nothing.
         command=" ".join(["python -m loadtest.peers", *sys.argv[1:]]),
-        machine=describe(),
+        machine=machine,
         pinned=cores.story,
         versions={p.name: _version(p, plan.programs[p.name]) for p in plan.proxies},
         seconds=plan.seconds,

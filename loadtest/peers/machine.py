@@ -64,12 +64,13 @@ def raise_open_files(wanted: int) -> int:
 
 
 def describe() -> dict[str, str]:
-    """Cores, processor, memory and kernel, as a report names them."""
+    """Cores, processor, memory, kernel and how busy others keep it, as a report names them."""
     return {
         "cores": str(len(os.sched_getaffinity(0))),
         "processor": _processor(),
         "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB",
         "kernel": platform.release(),
+        "load": f"{os.getloadavg()[0]:.1f}",
     }
 
 

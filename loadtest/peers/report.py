@@ -143,7 +143,8 @@ def markdown(report: Report) -> str:
     m = report.machine
     lines = [
         f"Measured {datetime.now(UTC):%Y-%m-%d} by `{report.command}` on {m['cores']} cores "
-        f"({m['processor']}), {m['memory']}, Linux {m['kernel']}; "
+        f"({m['processor']}), {m['memory']}, Linux {m['kernel']}, "
+        f"load average {m['load']} at start; "
         f"{report.pinned}. "
         + ", ".join(f"{_title(name)} {version}" for name, version in report.versions.items())
         + ".",

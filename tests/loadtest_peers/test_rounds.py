@@ -42,7 +42,7 @@ RUNS = [
 ]
 REPORT = Report(
     command="peers",
-    machine={"cores": "2", "processor": "x", "memory": "4 GiB", "kernel": "6"},
+    machine={"cores": "2", "processor": "x", "memory": "4 GiB", "kernel": "6", "load": "0.0"},
     pinned="pinned",
     versions={"haproxy": "2.6"},
     seconds=2,
