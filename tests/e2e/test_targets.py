@@ -58,7 +58,8 @@ async def test_a_target_killed_under_load_costs_no_get(tmp_path: Path, policy: s
 async def test_a_worker_killed_and_another_stopped_under_load(tmp_path: Path) -> None:
     """kill -9 loses no GET; SIGTERM loses nothing at all, for the worker serves until seen."""
     async with AsyncExitStack() as stack:
-        workers = [await stack.enter_async_context(Worker(tmp_path)) for _ in range(3)]
+        quick = {"DRAIN_NOTICE_S": "2"}  # well above interval x fall
+        workers = [await stack.enter_async_context(Worker(tmp_path, env=quick)) for _ in range(3)]
         balancer = await stack.enter_async_context(
             Balancer(tmp_path, [cluster("cluster1", [w.address for w in workers])])
         )

@@ -173,7 +173,7 @@ class Balancer:
 
         def reloads() -> int:
             taken = self.events("configuration reloaded")
-            return len(taken) + len(self.events("reload refused, nothing changed"))
+            return len(taken) + len(self.events("reload refused, the old configuration stays"))
 
         before = reloads()
         self.signal(signal.SIGHUP)
