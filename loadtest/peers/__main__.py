@@ -80,7 +80,8 @@ def main(
         replace(p, program=python, launch=contenders.steelyard(policy)) if p is OURS else p
         for p in proxies
     )
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a shell's background ignores it
+        signal.signal(number, _interrupt)
     try:
         programs = _programs(proxies)
         plan = Plan(proxies, programs, chosen, rounds, seconds)
@@ -118,49 +119,75 @@ def _measure(plan: Plan, asked: set[Part], counts: list[int], latency: bool) -> 
     if asked & {Part.COMPARE, Part.IDLE}:
         with serving(cores.rest, rng) as targets:
             if Part.COMPARE in asked:
-                runs = _collect(plan, targets, cores, rng)
-                done = replace(done, runs=tuple(runs))
-                if latency:
-                    done = _with_latency(done, plan, targets, cores, rng)
+                done = _with_runs(done, plan, targets, cores, rng, latency=latency)
             if Part.IDLE in asked:
-                idle = []
-                for proxy in plan.proxies:
-                    if proxy.name in (OURS.name, BASELINE):
-                        out.print(f"idle connections: {proxy.title}")
-                        program = plan.programs[proxy.name]
-                        idle += measure_idle(
-                            proxy, program, counts, targets=targets, cores=cores, rng=rng
-                        )
-                done = replace(done, idle=tuple(idle))
+                done = _with_idle(done, plan, counts, targets, cores=cores, rng=rng)
     if Part.THOUSAND in asked:
         done = _with_races(done, plan, rng)
     return done
 
 
-def _collect(plan: Plan, targets: tuple[int, ...], cores: Cores, rng: Random) -> list[Run]:
-    runs = []
-    for run in play(plan, find_wrk(cores.rest), targets, cores, rng):
-        _say(run)
-        runs.append(run)
-    return runs
-
-
-def _with_latency(
-    done: Report, plan: Plan, targets: tuple[int, ...], cores: Cores, rng: Random
+def _with_runs(
+    done: Report,
+    plan: Plan,
+    targets: tuple[int, ...],
+    cores: Cores,
+    rng: Random,
+    *,
+    latency: bool,
 ) -> Report:
-    """Half of what the slower of us and nginx took in this very session, the same for all."""
-    small = summarize([r for r in done.runs if r.scenario == SMALL.name], BASELINE)
-    able = [s.per_s for s in small if s.proxy in (OURS.name, "nginx") and s.per_s]
-    if not able:
-        raise PeersError("latency at half load needs the small GET of nginx or of ours first")
-    rate = min(able) / 2
-    out.print(f"latency at {rate:,.0f} requests a second")
-    runs = []
-    quiet = replace(plan, scenarios=(SMALL,))
-    for run in play(quiet, OpenLoop(rate, cores.rest), targets, cores, rng):
-        _say(run)
-        runs.append(run)
-    return replace(done, latency_rate_per_s=rate, latency_runs=tuple(runs))
+    """The closed loop, then the same arrival rate for all: half of what the slower of us and
+    nginx took a minute before. A proxy that fails ends this part, not the command."""
+    runs: list[Run] = []
+    quiet: list[Run] = []
+    rate = 0.0
+    failures = done.failures
+    try:
+        for run in play(plan, find_wrk(cores.rest), targets, cores, rng):
+            _say(run)
+            runs.append(run)
+        if latency:
+            small = summarize([r for r in runs if r.scenario == SMALL.name], BASELINE)
+            able = [s.per_s for s in small if s.proxy in (OURS.name, "nginx") and s.per_s]
+            if not able:
+                raise PeersError("half load is unknown without the small GET of nginx or ours")
+            rate = min(able) / 2
+            half = replace(plan, scenarios=(SMALL,))
+            for run in play(half, OpenLoop(rate, cores.rest), targets, cores, rng):
+                _say(run)
+                quiet.append(run)
+    except PeersError as error:
+        failures += (str(error),)
+    return replace(
+        done,
+        runs=tuple(runs),
+        latency_rate_per_s=rate,
+        latency_runs=tuple(quiet),
+        failures=failures,
+    )
+
+
+def _with_idle(
+    done: Report,
+    plan: Plan,
+    counts: list[int],
+    targets: tuple[int, ...],
+    *,
+    cores: Cores,
+    rng: Random,
+) -> Report:
+    idle, failures = list(done.idle), list(done.failures)
+    for proxy in plan.proxies:
+        if proxy.name not in (OURS.name, BASELINE):
+            continue
+        for count in counts:
+            out.print(f"idle connections: {count:,} to {proxy.title}")
+            program = plan.programs[proxy.name]
+            try:
+                idle.append(measure_idle(proxy, program, count, targets, cores=cores, rng=rng))
+            except PeersError as error:
+                failures.append(f"idle, {proxy.title}: {error}")
+    return replace(done, idle=tuple(idle), failures=tuple(failures))
 
 
 def _with_races(done: Report, plan: Plan, rng: Random) -> Report:

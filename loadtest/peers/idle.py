@@ -8,6 +8,7 @@ and then stays. Kernel socket buffers are no part of a process and are not count
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from loadtest.peers.contenders import Layout, Proxy
+from loadtest.peers.contenders import MAX_CONNECTIONS, Layout, Proxy
 from loadtest.peers.machine import Cores
 from loadtest.peers.process import PeersError, Running, free_ports, running
 
@@ -25,6 +26,7 @@ WARM_CONNECTIONS: Final = 64  # first, so that what is made once is not counted
 SETTLE_S: Final = 1.0  # between two looks at memory that must agree
 SETTLE_BYTES: Final = 32_768
 SETTLE_LOOKS: Final = 10
+SPARE_FILES: Final = 512  # proxies keep two descriptors for each client, and some of their own
 CLIENT_TIMEOUT_S: Final = 60.0
 
 
@@ -78,27 +80,27 @@ class Clients:
 def measure_idle(
     proxy: Proxy,
     program: str,
-    counts: list[int],
-    *,
+    count: int,
     targets: tuple[int, ...],
+    *,
     cores: Cores,
     rng: Random,
-) -> list[IdleResult]:
-    """One result for each count, on a freshly started proxy each. Raises PeersError."""
-    results = []
-    for count in counts:
-        with TemporaryDirectory(prefix=f"steelyard-{proxy.name}-") as name:
-            listen, admin = free_ports(2, rng)
-            layout = Layout(listen, admin, targets, Path(name), max(counts) + 512)
-            with running(
-                proxy.launch(program, layout),
-                name=proxy.title,
-                listen=listen,
-                directory=layout.directory,
-                cores=cores.proxy,
-            ) as started:
-                results.append(_hold(proxy.name, started, listen, count))
-    return results
+) -> IdleResult:
+    """`count` connections to a freshly started proxy. Raises PeersError."""
+    needed, allowed = 2 * count + SPARE_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed < needed:
+        raise PeersError(f"{count:,} connections need `ulimit -n {needed}`, it is {allowed}")
+    with TemporaryDirectory(prefix=f"steelyard-{proxy.name}-") as name:
+        listen, admin = free_ports(2, rng)
+        layout = Layout(listen, admin, targets, Path(name), max(count + 128, MAX_CONNECTIONS))
+        with running(
+            proxy.launch(program, layout),
+            name=proxy.title,
+            listen=listen,
+            directory=layout.directory,
+            cores=cores.proxy,
+        ) as started:
+            return _hold(proxy.name, started, listen, count)
 
 
 def _hold(name: str, started: Running, port: int, count: int) -> IdleResult:

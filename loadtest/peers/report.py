@@ -63,6 +63,7 @@ class Report:
     latency_runs: tuple[Run, ...] = ()
     races: tuple[Race, ...] = ()
     idle: tuple[IdleResult, ...] = ()
+    failures: tuple[str, ...] = ()  # what could not be measured at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +106,14 @@ def marks(report: Report) -> list[Mark]:
 
 
 def faults(report: Report) -> list[str]:
-    """Every run that does not count, with its reason."""
+    """Every run that does not count and every part that could not be made, with the reason."""
     lines = [
         f"{_title(run.proxy)}, {run.scenario}, round {run.round + 1} is void: {run.void}"
         for run in (*report.runs, *report.latency_runs)
         if run.void
     ]
     lines += [f"{race.title}: {fault}" for race in report.races for fault in race.faults]
-    return lines
+    return [*lines, *report.failures]
 
 
 def rows(summaries: Sequence[Summary], baseline: str = BASELINE) -> list[list[str]]:
