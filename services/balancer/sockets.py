@@ -6,11 +6,14 @@ spreads connections over them), so that no accept queue dies with the process th
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import dataclasses
 import errno
 import os
 import resource
 import socket
+import struct
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +21,7 @@ from services.balancer.address import split
 from services.balancer.config import Limits
 
 BACKLOG: Final = 8_192  # the kernel cuts it to net.core.somaxconn
+_SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h; Python has no name for it
 SPARE_FILES: Final = 128  # interpreter, log, hub, ledger, event loop, control connections
 
 
@@ -33,8 +37,16 @@ class Sockets:
     admin: socket.socket
 
     def close_listen(self) -> None:
-        """No new clients: once the children close theirs too, the port is free."""
+        """No new clients: once the children close theirs too, the port is free.
+
+        What is in an accept queue when its socket closes is reset by the kernel, so the queues
+        must dry up first: from now on they drop SYNs, and a client's next try, a second later,
+        meets the closed port or the successor.
+        """
         for sock in self.listen:
+            if sock.fileno() >= 0:
+                with contextlib.suppress(OSError):  # forbidden here: a few resets, as without it
+                    _drop_syns(sock)
             sock.close()
 
     def close(self) -> None:
@@ -105,6 +117,27 @@ def _reason(error: OSError, port: int) -> str:
     if error.errno == errno.EADDRNOTAVAIL:
         return "this machine has no such address"
     return os.strerror(error.errno) if error.errno else str(error)
+
+
+def _drop_syns(sock: socket.socket) -> None:
+    """Attach a filter to a listening socket, and so to every process's copy of it.
+
+    Handshakes that have begun still complete. Classic BPF sees a packet from its TCP header on;
+    byte 13 holds the flags (linux/filter.h, struct sock_filter: code, jt, jf, k).
+    """
+    program = (
+        struct.pack("HBBI", 0x30, 0, 0, 13),  # A = flags
+        struct.pack("HBBI", 0x54, 0, 0, 0x12),  # A &= SYN | ACK
+        struct.pack("HBBI", 0x15, 0, 1, 0x02),  # a SYN alone?
+        struct.pack("HBBI", 0x06, 0, 0, 0),  # drop
+        struct.pack("HBBI", 0x06, 0, 0, 0xFFFF_FFFF),  # take
+    )
+    code = ctypes.create_string_buffer(b"".join(program))
+    sock.setsockopt(
+        socket.SOL_SOCKET,
+        _SO_ATTACH_FILTER,
+        struct.pack("HP", len(program), ctypes.addressof(code)),
+    )
 
 
 def raise_open_files() -> int:
