@@ -88,7 +88,7 @@ def _bind(setting: str, address: str, *, share: bool) -> socket.socket:
     host, port = split(address)
     try:
         family, kind, proto, _, place = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as error:
         raise SocketError(f"{setting} {address}: {error.strerror}") from error
