@@ -115,9 +115,6 @@ class TargetConnection:
         """Begin an exchange: the request head and what is there of its body."""
         self._exchange = exchange
         self._left = None
-        self._chunks = None
-        self._interims = 0
-        self.deadline = _NEVER  # the client's connection keeps the time of an exchange
         self._transport.write(data)
 
     def write(self, data: bytes) -> None:
@@ -151,6 +148,8 @@ class TargetConnection:
     def rest(self) -> None:
         """The exchange is over and left the connection clean: back into the pool."""
         self._exchange = None
+        self._chunks = None
+        self._interims = 0
         if self.paused:
             self.resume()
         plane = self._plane
@@ -168,7 +167,7 @@ class TargetConnection:
         target.idle.append(self)
 
     def expired(self, now: float) -> None:
-        """Idle for too long."""
+        """Idle for too long; while it is busy the client's connection keeps the time."""
         if self._exchange is None:
             self.close()
 

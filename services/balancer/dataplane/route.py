@@ -59,7 +59,7 @@ class Router(Generic[D]):
         for table in self._hosts.values():
             for candidates in table.values():
                 candidates.sort(key=lambda r: (not r.exact, -len(r.conditions)))
-        self._any_host = self._hosts.get(_ANY_HOST)
+        self._any_host = self._hosts.get(_ANY_HOST, {})
         self._by_host = any(self._hosts.keys() - {_ANY_HOST})
 
     def find(self, target: bytes, host: bytes | None, section: bytes) -> Route[D] | None:
@@ -70,7 +70,11 @@ class Router(Generic[D]):
                 route = _search(self._hosts.get(key), path, section)
                 if route is not None:
                     return route
-        return _search(self._any_host, path, section)
+        table = self._any_host
+        routes = table.get(path)  # a path that is a route's own, as most are
+        if routes is not None and not routes[0].conditions:
+            return routes[0]
+        return _search(table, path, section)
 
 
 def _host_keys(host: bytes) -> Iterable[bytes]:
