@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtest.peers import contenders, report, scenario
-from loadtest.peers.contenders import BASELINE, OURS, Proxy
+from loadtest.peers.contenders import BASELINE, COMPILED, COMPILED_FOLDER, OURS, Proxy
 from loadtest.peers.generate import OpenLoop, find_wrk
 from loadtest.peers.idle import measure_idle
 from loadtest.peers.machine import Cores, describe, raise_open_files, split_cores
@@ -77,7 +77,9 @@ def main(
     except ValueError:
         raise _end(f"--connections takes whole numbers, not {connections}", EXIT_USAGE) from None
     proxies = tuple(
-        replace(p, program=python, launch=contenders.steelyard(policy)) if p is OURS else p
+        replace(p, program=python, launch=contenders.steelyard(policy, compiled=p is COMPILED))
+        if p in (OURS, COMPILED)
+        else p
         for p in proxies
     )
     for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a shell's background ignores it
@@ -207,6 +209,8 @@ def _programs(proxies: tuple[Proxy, ...]) -> dict[str, str]:
     found = {}
     for proxy in proxies:
         program = find_program(proxy)
+        if proxy.name == COMPILED.name and not COMPILED_FOLDER.is_dir():
+            program = None
         if program is None:
             raise PeersError(
                 f"{proxy.program} is missing ({proxy.package}); install it, or leave it out: "
@@ -218,7 +222,7 @@ def _programs(proxies: tuple[Proxy, ...]) -> dict[str, str]:
 
 def _version(proxy: Proxy, program: str) -> str:
     """The first thing with dots in what the program says of itself."""
-    if proxy.name == OURS.name:
+    if proxy.name in (OURS.name, COMPILED.name):
         argv = [
             program,
             "-c",

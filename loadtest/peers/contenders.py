@@ -16,6 +16,7 @@ from typing import Any, Final
 from loadtest.peers.scenario import PREFIX
 
 HOST: Final = "127.0.0.1"
+COMPILED_FOLDER: Final = Path(__file__).parents[2] / "build" / "compiled"  # by `make compile`
 MAX_CONNECTIONS: Final = 8192  # clients; HAProxy needs two descriptors for each
 IDLE_TO_TARGET: Final = 512  # pooled connections that a proxy may keep to one target
 
@@ -224,8 +225,11 @@ http://:{at.listen} {{
     return Launch(argv, {"Caddyfile": text}, env)
 
 
-def steelyard(policy: str) -> Callable[[str, Layout], Launch]:
-    """Our balancer with everything on: health checks, probes, metrics, the given policy."""
+def steelyard(policy: str, *, compiled: bool = False) -> Callable[[str, Layout], Launch]:
+    """Our balancer with everything on: health checks, probes, metrics, the given policy.
+
+    With `compiled` its hot modules come from where `make compile` puts them.
+    """
 
     def launch(program: str, at: Layout) -> Launch:
         config = {
@@ -243,7 +247,11 @@ def steelyard(policy: str) -> Callable[[str, Layout], Launch]:
         }
         argv = (program, "-m", "services.balancer", "--config", "balancer.yaml")
         text = json.dumps(config, indent=2)  # JSON is YAML
-        return Launch(argv, {"balancer.yaml": text})
+        return Launch(
+            argv,
+            {"balancer.yaml": text},
+            env={"PYTHONPATH": str(COMPILED_FOLDER)} if compiled else {},
+        )
 
     return launch
 
@@ -268,7 +276,15 @@ OURS: Final = Proxy(
     ("--version",),
     steelyard("peak_ewma"),
 )
-PROXIES: Final[tuple[Proxy, ...]] = (OURS, HAPROXY, NGINX, ENVOY, CADDY)
+COMPILED: Final = Proxy(
+    "steelyard-compiled",
+    "Steelyard, compiled",
+    sys.executable,
+    "this repository, after `make compile`",
+    ("--version",),
+    steelyard("peak_ewma", compiled=True),
+)
+PROXIES: Final[tuple[Proxy, ...]] = (OURS, COMPILED, HAPROXY, NGINX, ENVOY, CADDY)
 BASELINE: Final = HAPROXY.name  # ratios are against this one
 
 

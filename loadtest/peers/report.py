@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from loadtest.peers.contenders import BASELINE, OURS, PROXIES
+from loadtest.peers.contenders import BASELINE, COMPILED, OURS, PROXIES
 from loadtest.peers.idle import IdleResult
 from loadtest.peers.measure import Run
 from loadtest.peers.plot import bars
@@ -89,10 +89,12 @@ def marks(report: Report) -> list[Mark]:
     """The marks that this report can judge."""
     found = []
     small = [r for r in report.runs if r.scenario == SMALL.name]
+    # The mark is for the balancer at its best; the table shows the interpreted one beside it.
+    judged = COMPILED.name if any(r.proxy == COMPILED.name for r in small) else OURS.name
     for other, share in ((BASELINE, HAPROXY_SHARE), ("envoy", ENVOY_SHARE)):
         for summary in summarize(small, other):
-            if summary.proxy == OURS.name and summary.ratio is not None:
-                text = f"small GET, requests per CPU-second against {_title(other)}"
+            if summary.proxy == judged and summary.ratio is not None:
+                text = f"small GET, {_title(judged)}, requests per CPU-second to {_title(other)}'s"
                 found.append(Mark(text, summary.ratio, share, True))
     for race in report.races:
         if race.ratio is not None:
@@ -209,7 +211,7 @@ def idle_rows(idle: Sequence[IdleResult]) -> list[list[str]]:
 def plot(report: Report) -> str:
     """The small GET as bars."""
     small = summarize([r for r in report.runs if r.scenario == SMALL.name], BASELINE)
-    values = [(_title(s.proxy), s.per_cpu_s, s.proxy == OURS.name) for s in small]
+    values = [(_title(s.proxy), s.per_cpu_s, s.proxy in (OURS.name, COMPILED.name)) for s in small]
     return bars(
         f"Requests per CPU-second: {SMALL.title}", sorted(values, key=lambda v: v[1], reverse=True)
     )

@@ -88,7 +88,7 @@ def test_what_voids_a_run(got: Generated, reason: str | None) -> None:
 
 def test_marks_say_kept_or_missed() -> None:
     assert [str(mark) for mark in marks(REPORT)] == [
-        "small GET, requests per CPU-second against HAProxy: 0.70 (at least 0.6): kept"
+        "small GET, Steelyard, requests per CPU-second to HAProxy's: 0.70 (at least 0.6): kept"
     ]
     assert not Mark("time", 1.3, 1.2, at_least=False).kept
 
