@@ -10,7 +10,8 @@ import pytest
 
 from tests.stand.balancer import Balancer, cluster
 from tests.stand.client import Client, Load
-from tests.stand.target import StubTarget, broken, plain
+from tests.stand.proc import wait_until
+from tests.stand.target import StubTarget, broken, plain, slow
 from tests.stand.worker import Worker
 
 
@@ -32,9 +33,9 @@ async def test_a_request_goes_to_the_cluster_of_its_route(tmp_path: Path) -> Non
 @pytest.mark.parametrize("policy", ["peak_ewma", "round_robin", "least_pending"])
 async def test_a_target_killed_under_load_costs_no_get(tmp_path: Path, policy: str) -> None:
     async with (
-        StubTarget() as first,
-        StubTarget() as second,
-        StubTarget() as doomed,
+        StubTarget(slow(0.005)) as first,
+        StubTarget(slow(0.005)) as second,
+        StubTarget(slow(0.005)) as doomed,  # so that it dies with requests in its hands
         Balancer(
             tmp_path,
             [cluster("cluster1", [t.address for t in (first, second, doomed)], policy=policy)],
@@ -43,6 +44,7 @@ async def test_a_target_killed_under_load_costs_no_get(tmp_path: Path, policy: s
         load = Load(balancer.port, connections=16)
         async with load.running():
             await load.wait_answered(300)
+            await wait_until(lambda: doomed.pending > 0, "a request at the doomed one")
             await doomed.die()
             await load.wait_answered(1000)
             await doomed.listen()
