@@ -44,5 +44,10 @@ METRIC_STEAL: Final = "named_metrics.steal"  # 0..1 of CPU time taken by the hyp
 # -- labels and tags -----------------------------------------------------------------------------
 LABEL_CLUSTER: Final = "steelyard.cluster"  # Docker label of a worker container
 TAG_CLUSTER: Final = "steelyard:cluster"  # EC2 tag of a worker instance
+TAG_PROJECT: Final = "steelyard:project"  # on everything that is ours
+PROJECT: Final = "steelyard"  # its value
+TAG_DEPLOYMENT: Final = "steelyard:deployment"  # `name` of deploy.yaml
+TAG_RESOURCE: Final = "steelyard:resource"  # which part of the deployment it is
+TAG_SPEC: Final = "steelyard:spec"  # digest of what it was made from; set when it is complete
 IMAGE_WORKER: Final = "steelyard-worker"
 IMAGE_BALANCER: Final = "steelyard-balancer"

@@ -1,0 +1,102 @@
+"""Calls to AWS: one method, one place where they can be watched, interrupted and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import boto3
+from botocore.config import Config
+
+from orchestrator.aws.errors import translated
+
+Answer = dict[str, Any]
+Phase = Literal["before", "after"]
+
+# Adaptive mode slows the client down to what the account is allowed, besides repeating.
+# Source: boto3 guide, "Retries".
+_CONFIG: Final = Config(
+    retries={"mode": "adaptive", "total_max_attempts": 8},
+    connect_timeout=5,
+    read_timeout=60,
+    user_agent_extra="steelyard",
+)
+_READS: Final = ("describe_", "get_", "list_")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One API call: boto3's names of service and operation, and its parameters."""
+
+    region: str
+    service: str
+    operation: str
+    params: Answer
+
+    @property
+    def reads(self) -> bool:
+        """It changes nothing."""
+        return self.operation.startswith(_READS)
+
+    def __str__(self) -> str:
+        return f"{self.service}.{self.operation} in {self.region}"
+
+
+Watch = Callable[[Call, Phase], None]
+
+
+def unwatched(_call: Call, _phase: Phase) -> None:
+    """Watch nothing."""
+
+
+class Aws:
+    """AWS in one region. `watch` sees every call before it goes out and after it was answered.
+
+    What `watch` raises leaves `call` as it is: raised "after", the call has taken effect and its
+    answer is lost, as in a crash.
+    """
+
+    def __init__(
+        self, region: str, *, watch: Watch = unwatched, session: boto3.Session | None = None
+    ) -> None:
+        self.region = region
+        self._watch = watch
+        with translated(f"opening a session in {region}"):
+            self._session = session or boto3.Session(region_name=region)
+        self._clients: dict[str, Any] = {}
+
+    def elsewhere(self, region: str) -> Aws:
+        """The same door in another region."""
+        return Aws(region, watch=self._watch)
+
+    def call(self, service: str, operation: str, **params: Any) -> Answer:
+        """The answer of one call.
+
+        Errors:
+            CloudError: AWS refused it, or could not be reached, after the retries.
+        """
+        call = Call(self.region, service, operation, params)
+        with translated(str(call)):
+            client = self._client(service)
+            self._watch(call, "before")
+            answer: Answer = getattr(client, operation)(**params)
+            self._watch(call, "after")
+        return answer
+
+    def pages(self, service: str, operation: str, key: str, **params: Any) -> Iterator[Any]:
+        """Every entry under `key`, over all pages. Errors as `call`."""
+        call = Call(self.region, service, operation, params)
+        with translated(str(call)):
+            self._watch(call, "before")
+            pages = self._client(service).get_paginator(operation).paginate(**params)
+            found = [entry for page in pages for entry in page.get(key, ())]
+            self._watch(call, "after")
+        yield from found
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._session.client(
+                service, region_name=self.region, config=_CONFIG
+            )
+        return self._clients[service]

@@ -1,0 +1,1 @@
+"""An AWS deployment: described in `deploy.yaml`, planned, built, taken down."""
