@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lock demo local bench bench-peers compile lint format test
+.PHONY: help setup lock demo local bench bench-peers compile images push lint format test test-docker clean
 
 help: ## list the commands
 	@grep -hE '^[a-z][a-z -]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -39,8 +39,12 @@ demo: $(READY) ## the whole on this machine: fleet up, measured, reported, down
 local: $(READY) ## the same fleet, kept up until Ctrl-C (PORT=8080)
 	@$(BIN)/steelyard local $(if $(PORT),--port $(PORT))
 
-bench: $(READY) ## load any balancer with k6 (TARGET=http://... ARGS="--scenario ramp")
-	@$(BIN)/python -m loadtest run --target $(or $(TARGET),http://127.0.0.1:8000) $(ARGS)
+bench: $(READY) ## load any balancer with k6 (TARGET=http://... SCENARIO=ramp), or compare (RUNS="a b")
+ifdef RUNS
+	@$(BIN)/python -m loadtest compare $(RUNS) $(ARGS)
+else
+	@$(BIN)/python -m loadtest run --target $(or $(TARGET),http://127.0.0.1:8000) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(ADMIN),--admin $(ADMIN)) $(ARGS)
+endif
 
 bench-peers: $(READY) $(VENV)/peers/.ready compile ## the balancer beside HAProxy, nginx, Envoy and Caddy (ARGS=--full)
 	@$(BIN)/python -m loadtest.peers $(ARGS)
@@ -54,6 +58,13 @@ $(VENV)/peers/.ready: locks/peers.txt | $(READY)
 compile: $(READY) ## the hot modules as machine code, in build/compiled (needs a C compiler)
 	@$(BIN)/python -m orchestrator.compiled
 
+# -- images --------------------------------------------------------------------------------------
+images: $(READY) ## build both images (PYTHON_IMAGE=... for another base)
+	@$(BIN)/steelyard images build
+
+push: $(READY) ## push what was built last to a registry (REGISTRY=localhost:5000)
+	@$(BIN)/steelyard images push --registry "$(or $(REGISTRY),$(error say where to: REGISTRY=localhost:5000))"
+
 # -- quality -------------------------------------------------------------------------------------
 lint: $(READY) ## formatter, linter, strict types
 	@$(BIN)/ruff format --check .
@@ -66,3 +77,9 @@ format: $(READY) ## rewrite the code in the house's format
 
 test: $(READY) ## everything that needs no Docker
 	@$(BIN)/pytest -m "not docker"
+
+test-docker: $(READY) ## what needs a Docker engine
+	@$(BIN)/pytest -m docker tests/
+
+clean: ## remove what can be made again
+	@rm -rf $(VENV) build results .mypy_cache .ruff_cache .pytest_cache .hypothesis

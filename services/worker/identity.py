@@ -91,14 +91,19 @@ class MetadataService:
 def first_interface_ip() -> str:
     """Return the address that packets to the outside would carry, or the loopback address.
 
-    Connecting a UDP socket sends nothing; it only asks the routing table.
+    Connecting a UDP socket sends nothing; it only asks the routing table. Where there is no way
+    out (a container on an internal network) the address of the host's own name is the one.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # TEST-NET-1, RFC 5737
             return str(probe.getsockname()[0])
         except OSError:
-            return "127.0.0.1"
+            pass
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"
 
 
 def find_identity(settings: Settings) -> Identity:

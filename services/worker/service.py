@@ -57,7 +57,7 @@ class Service:
         self.stress = Stress(work, settings.stress_max_workers)
         self.faults = Faults()
         self.seed = "0"
-        who = identity.as_dict()
+        who = self._who = identity.as_dict()
         self.who = Answer(200, json.dumps({"status": "ok", **who}).encode())
         self._served = Answer(
             200, json.dumps({**who, "work_mode": settings.work_mode, "machine": machine}).encode()
@@ -103,7 +103,8 @@ class Service:
 
     def load(self) -> Answer:
         """The load report, as JSON."""
-        return Answer(200, json.dumps(self._report.as_dict(time.monotonic())).encode())
+        report = {**self._who, **self._report.as_dict(time.monotonic())}
+        return Answer(200, json.dumps(report).encode())
 
     async def sample_cpu(self) -> None:
         """Keep the CPU gauge fresh. Ends by cancellation, or when the source is gone."""
