@@ -201,7 +201,7 @@ class Fleet:
         await care.line.close()
 
     def _checked(self, member: Member, before: Health, failure: str | None) -> None:
-        self.registry.checked(member, before, failure, time.time())
+        self.registry.checked(member, before, failure, now=time.monotonic(), wall=time.time())
 
     def _probed(self, member: Member, reading: Reading) -> None:
         member.probe = reading

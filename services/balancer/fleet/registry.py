@@ -3,7 +3,8 @@
 Pure but for the ledger: no I/O, time is an argument. A target that several sources name is one
 member. Members of a source that left the configuration, and those from before a restart of the
 control plane, stay until every present source of their cluster has answered once: a reload or a
-crash makes nobody new.
+crash makes nobody new. The last healthy members of a cluster stay until one of those that take
+their place is healthy, or all of them have been checked: make before break.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from services.balancer.fleet.slots import Slots
 from services.balancer.messages import Health, TargetPicture
 
 BEFORE: Final = "(before)"  # the source of members that wait for the present sources' word
+LEAVING: Final = "(leaving)"  # the source of members that wait for one to take their place
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +109,7 @@ class Registry:
         for member in list(self.members.values()):
             if member.cluster not in sources:
                 self._remove(member, now)
-            elif not member.sources <= sources[member.cluster] | {BEFORE}:
+            elif not member.sources <= sources[member.cluster] | {BEFORE, LEAVING}:
                 member.sources = (member.sources & sources[member.cluster]) | {BEFORE}
         self._silent = {
             cluster: {name for name in names if name not in known[cluster]}
@@ -138,6 +140,7 @@ class Registry:
             )
             if member is not None:
                 member.sources.add(source)
+                member.sources.discard(LEAVING)
         for member in self._of(cluster):
             if member.id in found:
                 continue
@@ -145,8 +148,7 @@ class Registry:
                 member.sources.discard(source)
             elif member.state.health is Health.UNHEALTHY:
                 member.sources -= {source, BEFORE}
-            if not member.sources:
-                self._remove(member, now)
+        self._let_go(cluster, now)
         if trusted:
             self._silent.get(cluster, set()).discard(source)
             self._settle(cluster, now)
@@ -162,12 +164,19 @@ class Registry:
             self._changed(member)
         return True
 
-    def checked(self, member: Member, before: Health, failure: str | None, wall: float) -> None:
+    def checked(
+        self, member: Member, before: Health, failure: str | None, *, now: float, wall: float
+    ) -> None:
         """A health check of `member` ended; its state has taken the result in already."""
         member.checked = True
         member.check_error = failure
-        if member.state.health is before:
-            return
+        if member.state.health is not before:
+            self._turned(member, failure, wall)
+        self._let_go(member.cluster, now)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _turned(self, member: Member, failure: str | None, wall: float) -> None:
         member.health_since = wall
         _log.log(
             logging.INFO if member.state.health is Health.HEALTHY else logging.WARNING,
@@ -175,8 +184,6 @@ class Registry:
             extra={"target": member.id, "reason": failure or "passed"},
         )
         self._changed(member)
-
-    # -- inside ----------------------------------------------------------------------------------
 
     def _known_sources(self, cluster: str) -> set[str]:
         """Sources of a cluster that have answered before."""
@@ -191,7 +198,22 @@ class Registry:
             return
         for member in self._of(cluster):
             member.sources.discard(BEFORE)
-            if not member.sources:
+        self._let_go(cluster, now)
+
+    def _let_go(self, cluster: str, now: float) -> None:
+        """Remove who has no source; the healthy among them only when they are not needed."""
+        members = self._of(cluster)
+        leavers = [member for member in members if member.sources <= {LEAVING}]
+        if not leavers:
+            return
+        stayers = [member for member in members if not member.sources <= {LEAVING}]
+        wait = any(not member.checked for member in stayers) and not any(
+            member.state.health is Health.HEALTHY and not member.draining for member in stayers
+        )
+        for member in leavers:
+            if wait and member.state.health is Health.HEALTHY:
+                member.sources = {LEAVING}
+            else:
                 self._remove(member, now)
 
     def _add(

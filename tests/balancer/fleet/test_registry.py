@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.balancer.address import Address
+from services.balancer.fleet.health import HealthState
 from services.balancer.fleet.registry import Registry
 from services.balancer.fleet.slots import Slots
 from services.balancer.ledger import Ledger, TargetCell
@@ -42,6 +43,12 @@ class Story:
     ) -> set[int]:
         self.registry.see("c", source, addresses, trusted=trusted, now=now, wall=now)
         return self.ports
+
+    def check(self, address: Address, health: Health) -> None:
+        member = self.registry.members[f"c/{address}"]
+        before = member.state.health
+        member.state = HealthState(health)
+        self.registry.checked(member, before, None, now=0.0, wall=0.0)
 
     @property
     def ports(self) -> set[int]:
@@ -177,3 +184,53 @@ def test_slots_are_unique_and_held_by_members_alone(answers: list[set[Address]])
             assert len(set(slots)) == len(slots)
     finally:
         ledger.close()
+
+
+def test_the_healthy_stay_until_one_who_takes_their_place_is_healthy(ledger: Ledger) -> None:
+    story = Story(ledger)
+    story.see(A, B)
+    story.check(A, Health.HEALTHY)
+    story.check(B, Health.UNHEALTHY)
+    assert story.see(C) == {1, 3}, "the healthy one waits, the unhealthy one is of no use"
+    assert story.see(C) == {1, 3}
+    story.check(C, Health.HEALTHY)
+    assert story.ports == {3}
+
+
+def test_nobody_stays_for_those_who_were_checked_and_failed(ledger: Ledger) -> None:
+    story = Story(ledger)
+    story.see(A)
+    story.check(A, Health.HEALTHY)
+    story.see(B, C)
+    story.check(B, Health.UNHEALTHY)
+    assert story.ports == {1, 2, 3}
+    story.check(C, Health.UNHEALTHY)
+    assert story.ports == {2, 3}
+
+
+def test_an_empty_answer_takes_the_healthy_too(ledger: Ledger) -> None:
+    story = Story(ledger)
+    story.see(A)
+    story.check(A, Health.HEALTHY)
+    assert story.see() == set()
+
+
+def test_who_comes_back_while_leaving_is_a_member_again(ledger: Ledger) -> None:
+    story = Story(ledger)
+    story.see(A)
+    story.check(A, Health.HEALTHY)
+    story.see(B)
+    story.see(A, B)
+    story.check(B, Health.HEALTHY)
+    assert story.ports == {1, 2}
+    assert "-1" not in story.said
+
+
+def test_a_reload_to_other_sources_breaks_only_after_it_has_made(ledger: Ledger) -> None:
+    story = Story(ledger)
+    story.see(A)
+    story.check(A, Health.HEALTHY)
+    story.registry.configure({"c": ["t"]}, 0.0)
+    assert story.see(B, source="t") == {1, 2}
+    story.check(B, Health.HEALTHY)
+    assert story.ports == {2}
