@@ -41,6 +41,7 @@ _DIGITS: Final = re.compile(rb"[0-9]{1,18}")  # 18 digits stay below 2**63
 
 HEAD_END: Final = b"\r\n\r\n"
 SLASH: Final = 0x2F
+COLON: Final = 0x3A
 _UNKNOWN_CODING: Final = "Transfer-Encoding other than chunked"
 
 
@@ -295,10 +296,12 @@ def check_request(method: bytes, target: bytes, minor: int, fields: Fields) -> t
         return target, fields
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is not None:
-        host, target = absolute[1], absolute[2] or b"/"
-        if _HOST.fullmatch(host) is None:
+        host, target = absolute[1], absolute[2]
+        if _HOST.fullmatch(host) is None or host[0] == COLON:  # RFC 9110, 4.2.1: no empty host
             raise BadRequest(Refusal.MALFORMED, "the target's authority is not a host")
-        if target[0] != SLASH:  # an empty path before a query is "/"
+        if target is None:
+            target = b"*" if method == b"OPTIONS" else b"/"  # RFC 9112, 3.2.4
+        elif target[0] != SLASH:  # an empty path before a query is "/"
             target = b"/" + target
         return target, _with_host(fields, host)
     if target != b"*" or method != b"OPTIONS":

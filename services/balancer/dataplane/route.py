@@ -15,6 +15,7 @@ from services.balancer.config import RouteConfig
 D = TypeVar("D")
 
 _ANY_HOST: Final = b""
+_HOST_BYTES: Final = 253  # a name that is longer is no DNS name (RFC 1035, 2.3.4)
 _QUESTION_MARK: Final = 0x3F  # as a number: looking for bytes in bytes costs ten times as much
 
 
@@ -24,7 +25,8 @@ class Route(Generic[D]):
     __slots__ = ("conditions", "destination", "exact", "path")
 
     def __init__(self, config: RouteConfig, destination: D) -> None:
-        self.path = config.path.rstrip("/").encode() or b"/"
+        path = config.path if config.exact else config.path.rstrip("/")
+        self.path = path.encode() or b"/"
         self.exact = config.exact
         self.conditions = tuple(_condition(*item) for item in config.headers.items())
         self.destination = destination
@@ -53,12 +55,17 @@ class Router(Generic[D]):
     def __init__(self, routes: Iterable[tuple[RouteConfig, D]]) -> None:
         self._hosts: dict[bytes, dict[bytes, list[Route[D]]]] = {}
         for config, destination in routes:
-            host = (config.host or "").lower().encode()
+            host = (config.host or "").lower().rstrip(".").encode()
+            if b":" in host:
+                host = b"[%b]" % host  # an IPv6 address, as a Host field writes it
             route = Route(config, destination)
             self._hosts.setdefault(host, {}).setdefault(route.path, []).append(route)
         for table in self._hosts.values():
             for candidates in table.values():
                 candidates.sort(key=lambda r: (not r.exact, -len(r.conditions)))
+        self._longest = max(
+            (len(path) for table in self._hosts.values() for path in table), default=1
+        )
         self._any_host = self._hosts.get(_ANY_HOST, {})
         self._by_host = any(self._hosts.keys() - {_ANY_HOST})
 
@@ -67,14 +74,32 @@ class Router(Generic[D]):
         path = target.partition(b"?")[0] if _QUESTION_MARK in target else target
         if self._by_host and host:
             for key in _host_keys(host):
-                route = _search(self._hosts.get(key), path, section)
+                route = self._search(self._hosts.get(key), path, section)
                 if route is not None:
                     return route
         table = self._any_host
         routes = table.get(path)  # a path that is a route's own, as most are
         if routes is not None and not routes[0].conditions:
             return routes[0]
-        return _search(table, path, section)
+        return self._search(table, path, section)
+
+    def _search(
+        self, table: Mapping[bytes, list[Route[D]]] | None, path: bytes, section: bytes
+    ) -> Route[D] | None:
+        if table is None:
+            return None
+        prefix = path
+        if len(prefix) > self._longest:  # no route lies deeper: a path of slashes costs nothing
+            prefix = prefix[: prefix.rfind(b"/", 0, self._longest + 1)] or b"/"
+        while True:
+            for route in table.get(prefix, ()):
+                if route.exact and path != prefix:
+                    continue
+                if not route.conditions or route.admits(section):
+                    return route
+            if prefix == b"/" or not prefix:
+                return None
+            prefix = prefix[: prefix.rfind(b"/")] or b"/"
 
 
 def _host_keys(host: bytes) -> Iterable[bytes]:
@@ -85,24 +110,9 @@ def _host_keys(host: bytes) -> Iterable[bytes]:
         if colon and (port.isdigit() or not port):
             name = bare
     name = name.rstrip(b".")
+    if len(name) > _HOST_BYTES:
+        return
     yield name
     while b"." in name:
         name = name.partition(b".")[2]
         yield b"*." + name
-
-
-def _search(
-    table: Mapping[bytes, list[Route[D]]] | None, path: bytes, section: bytes
-) -> Route[D] | None:
-    if table is None:
-        return None
-    prefix = path
-    while True:
-        for route in table.get(prefix, ()):
-            if route.exact and path != prefix:
-                continue
-            if not route.conditions or route.admits(section):
-                return route
-        if prefix == b"/" or not prefix:
-            return None
-        prefix = prefix[: prefix.rfind(b"/")] or b"/"
