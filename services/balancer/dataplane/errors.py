@@ -98,14 +98,20 @@ def response(
     close: bool = False,
     head_only: bool = False,
 ) -> bytes:
-    """A whole response of our own. `extra` is lines that each end in CRLF."""
+    """A whole response of our own. `extra` is lines that each end in CRLF.
+
+    204 and 304 have no content (RFC 9112, 6.3): a body given with them is not sent.
+    """
     try:
         reason = HTTPStatus(status).phrase
     except ValueError:
         reason = ""  # a configured status that has no name
+    content = f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+    if status in (204, 304):
+        content, body = "", b""
     head = (
         f"HTTP/1.1 {status} {reason}\r\nDate: {formatdate(usegmt=True)}\r\nServer: steelyard\r\n"
-        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n{extra}"
+        f"{content}{extra}"
         f"{'Connection: close' + chr(13) + chr(10) if close else ''}\r\n"
     )
     return head.encode("latin-1") + (b"" if head_only else body)
