@@ -189,7 +189,22 @@ def test_the_longest_lines_that_pass() -> None:
 
 
 tokens = st.sampled_from(
-    (b"0", b"5", b"a", b"\r\n", b"\r", b"\n", b";", b"=", b'"', b"\\", b" ", b":", b"\x00", b"hello")
+    (
+        b"0",
+        b"5",
+        b"a",
+        b"\r\n",
+        b"\r",
+        b"\n",
+        b";",
+        b"=",
+        b'"',
+        b"\\",
+        b" ",
+        b":",
+        b"\x00",
+        b"hello",
+    )
 )
 garbage = st.one_of(st.binary(max_size=300), st.lists(tokens, max_size=60).map(b"".join))
 
