@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-# Deterministic seeds; a slow moment of a shared machine is not a failure (pytest-timeout bounds it).
+# Fixed seeds; a slow moment of a shared machine is no failure (pytest-timeout bounds a test).
 settings.register_profile("steelyard", derandomize=True, deadline=None)
 settings.load_profile("steelyard")
