@@ -145,11 +145,9 @@ def by_llhttp(message: bytes) -> Reading:
     parser = httptools.HttpRequestParser(seen)
     parser.feed_data(message[:-1])
     assert seen.ended == 0
-    with contextlib.suppress(httptools.HttpParserUpgrade):  # it says so when it is at the end
-        parser.feed_data(message[-1:])
+    parser.feed_data(message[-1:])
     assert seen.ended == 1
-    method: bytes = parser.get_method()
-    return Reading(method, seen.target, seen.body, seen.fields)
+    return Reading(bytes(parser.get_method()), seen.target, seen.body, seen.fields)
 
 
 methods = st.sampled_from((b"GET", b"POST", b"OPTIONS", b"PUT", b"DELETE", b"HEAD", b"PATCH"))
@@ -188,15 +186,32 @@ NAMED: Final = (
 )
 
 
+TAME: Final = (
+    *((b"Content-Length", value) for value in (b"3", b"03", b"0")),
+    *((b"TRANSFER-encoding", value) for value in (b"chunked", b"Chunked")),
+    *((b"Connection", value) for value in (b"close", b"x-a, keep-alive", b"Upgrade", b"te, x-c")),
+    *((b"Upgrade", b"h2c"), (b"Expect", b"100-continue"), (b"TE", b"trailers")),
+    *((b"X-A", value) for value in (b"", b"1", b"a\tb", b"\xff")),
+    *((b"X-Forwarded-For", b"1.2.3.4"), (b"X-C", b"Content-Length: 9")),
+)
+tame_targets = st.sampled_from((b"/", b"/a?b=c", b"//a/", b"/%41;x", b"http://b/c", b"http://b?c"))
+spaces = st.sampled_from((b":", b": ", b":\t "))
+
+
 @st.composite
 def heads(draw: st.DrawFn) -> bytes:
-    """Heads that are mostly good, with here and there what smuggling is tried with."""
+    """Heads, half of them good, and half with here and there what smuggling is tried with."""
+    if draw(st.booleans()):
+        fields = draw(st.lists(st.sampled_from(TAME), max_size=5, unique_by=lambda field: field[0]))
+        target, colon, end = draw(tame_targets), spaces, st.sampled_from((b"\r\n", b" \r\n"))
+    else:
+        fields = draw(st.lists(st.sampled_from(NAMED), max_size=3))
+        target, colon, end = draw(targets), colons, ends
     version = draw(st.sampled_from((b"HTTP/1.1",) * 6 + (b"HTTP/1.0", b"HTTP/1.2")))
-    head = draw(methods) + b" " + draw(targets) + b" " + version + b"\r\n"
-    names = draw(st.lists(st.sampled_from(NAMED), max_size=3))
-    lines = [b"Host" + draw(colons) + b"h" + draw(ends)]
-    lines += [name + draw(colons) + value + draw(ends) for name, value in names]
-    return head + b"".join(draw(st.permutations(lines))) + b"\r\n"
+    lines = [name + draw(colon) + value + draw(end) for name, value in [(b"Host", b"h"), *fields]]
+    section = b"".join(draw(st.permutations(lines)))
+    head: bytes = draw(methods) + b" " + target + b" " + version + b"\r\n" + section + b"\r\n"
+    return head
 
 
 def accepted_alike(head: bytes) -> bool:
@@ -214,8 +229,9 @@ def accepted_alike(head: bytes) -> bool:
     framed = CHUNKED if fields.chunked else body
     came = by_h11(head + framed + NEXT)
     assert (came.method, came.target, came.body) == (method, target, body)
-    came = by_llhttp(head + framed)
-    assert (came.method, came.target, came.body) == (method, target, body)
+    if fields.upgrade is None:  # llhttp would stop there; what goes on has no Upgrade
+        came = by_llhttp(head + framed)
+        assert (came.method, came.target, came.body) == (method, target, body)
 
     sent = b"%b %b HTTP/1.1\r\n%b" % (method, onward, fields.onward)
     sent += b"Transfer-Encoding: chunked\r\n" if fields.chunked else b""
