@@ -49,5 +49,6 @@ PROJECT: Final = "steelyard"  # its value
 TAG_DEPLOYMENT: Final = "steelyard:deployment"  # `name` of deploy.yaml
 TAG_RESOURCE: Final = "steelyard:resource"  # which part of the deployment it is
 TAG_SPEC: Final = "steelyard:spec"  # digest of what it was made from; set when it is complete
+TAG_BEGUN: Final = "steelyard:begun"  # the same from the start, where it must be known early
 IMAGE_WORKER: Final = "steelyard-worker"
 IMAGE_BALANCER: Final = "steelyard-balancer"

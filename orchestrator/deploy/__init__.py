@@ -1,1 +1,12 @@
-"""An AWS deployment: described in `deploy.yaml`, planned, built, taken down."""
+"""A deployment on AWS: described, planned, built, taken down. In the order of its life:
+
+load, settings, problems, machines   `deploy.yaml` as frozen data, or every mistake in it
+facts            what the account has that it stands on, and checks of what would fail later
+boot, permissions, desired           everything that should exist, as specs. Pure
+resource, resources                  one kind of thing each: find, create, complete, delete
+plan             what there is against what should be: steps
+journal          what was begun and what was finished
+provision        takes the steps
+down, kill       take everything away, and prove it
+show             plan and status on the terminal
+"""

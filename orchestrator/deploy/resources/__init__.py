@@ -1,0 +1,33 @@
+"""Every kind of thing that a deployment is made of, in the order in which they are made.
+
+log_group        where the containers' output goes
+network          security groups
+identity         roles and instance profiles
+template         launch templates
+group            Auto Scaling groups
+machine          the front's address, the balancer's instance
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from orchestrator.deploy.resource import Kind
+from orchestrator.deploy.resources.group import Group
+from orchestrator.deploy.resources.identity import Profile, Role
+from orchestrator.deploy.resources.log_group import LogGroup
+from orchestrator.deploy.resources.machine import Address, Instance
+from orchestrator.deploy.resources.network import SecurityGroup
+from orchestrator.deploy.resources.template import LaunchTemplate
+
+KINDS: Final[tuple[Kind, ...]] = (
+    LogGroup(),
+    SecurityGroup(),
+    Role(),
+    Profile(),
+    LaunchTemplate(),
+    Group(),
+    Address(),
+    Instance(),
+)
+BY_NAME: Final[dict[str, Kind]] = {kind.name: kind for kind in KINDS}

@@ -1,0 +1,189 @@
+"""Auto Scaling groups: a cluster's machines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.aws.door import Aws
+from orchestrator.deploy.resource import Found, Making, Scope, as_dict, found
+from orchestrator.deploy.resources.gone import unless
+from orchestrator.deploy.resources.visible import call_when_visible
+from services.contract import TAG_SPEC
+
+_POLICY = "cpu"
+_END = "time-to-live"
+_HEALTH_GRACE_S = 300
+
+
+class Group:
+    """Spec: template, subnets, min, max, desired, tags, scaling {cpu_percent, cooldown_s}, ttl_s.
+
+    Its id is its name. The number of machines is the group's own between min and max: a repeated
+    `up` leaves what the scaling policy decided.
+    """
+
+    name = "group"
+    replaced = False
+
+    def find(self, aws: Aws, scope: Scope) -> list[Found]:
+        groups = aws.pages(
+            "autoscaling",
+            "describe_auto_scaling_groups",
+            "AutoScalingGroups",
+            Filters=scope.filters,
+        )
+        return [
+            found(
+                self.name,
+                g["AutoScalingGroupName"],
+                as_dict(g.get("Tags")),
+                {
+                    "desired": g["DesiredCapacity"],
+                    "in_service": sum(i["LifecycleState"] == "InService" for i in g["Instances"]),
+                    "deleting": "Status" in g,
+                },
+            )
+            for g in groups
+        ]
+
+    def create(self, aws: Aws, making: Making) -> str:
+        spec = making.spec
+        tags = {**making.tags, **spec["tags"]}
+        with unless("AlreadyExists"):
+            call_when_visible(
+                aws,
+                "autoscaling",
+                "create_auto_scaling_group",
+                making.patience,
+                AutoScalingGroupName=making.title,
+                DesiredCapacity=spec["desired"],
+                HealthCheckType="EC2",
+                HealthCheckGracePeriod=_HEALTH_GRACE_S,
+                Tags=[
+                    _tag(making.title, key, value, at_launch=True) for key, value in tags.items()
+                ],
+                **_shape(making),
+            )
+        return making.title
+
+    def complete(self, aws: Aws, ident: str, making: Making) -> None:
+        spec = making.spec
+        (group,) = aws.call(
+            "autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[ident]
+        )["AutoScalingGroups"]
+        desired = min(max(group["DesiredCapacity"], spec["min"]), spec["max"])
+        aws.call(
+            "autoscaling",
+            "update_auto_scaling_group",
+            AutoScalingGroupName=ident,
+            DesiredCapacity=desired,
+            **_shape(making),
+        )
+        self._scale_by_cpu(aws, ident, spec["scaling"])
+        self._end_in_time(aws, ident, making)
+
+    def _scale_by_cpu(self, aws: Aws, ident: str, scaling: dict[str, Any] | None) -> None:
+        if scaling is None:
+            has = aws.call("autoscaling", "describe_policies", AutoScalingGroupName=ident)
+            if any(p["PolicyName"] == _POLICY for p in has["ScalingPolicies"]):
+                aws.call(
+                    "autoscaling", "delete_policy", AutoScalingGroupName=ident, PolicyName=_POLICY
+                )
+            return
+        aws.call(
+            "autoscaling",
+            "put_scaling_policy",
+            AutoScalingGroupName=ident,
+            PolicyName=_POLICY,
+            PolicyType="TargetTrackingScaling",
+            # Target tracking takes no cool-down: a new machine's warm-up stands for it.
+            EstimatedInstanceWarmup=scaling["cooldown_s"],
+            TargetTrackingConfiguration={
+                "PredefinedMetricSpecification": {
+                    "PredefinedMetricType": "ASGAverageCPUUtilization"
+                },
+                "TargetValue": float(scaling["cpu_percent"]),
+            },
+        )
+
+    def _end_in_time(self, aws: Aws, ident: str, making: Making) -> None:
+        """Machines that end themselves would be replaced: the group goes to zero, too."""
+        ttl_s = making.spec["ttl_s"]
+        if ttl_s is None:
+            has = aws.call("autoscaling", "describe_scheduled_actions", AutoScalingGroupName=ident)
+            if any(a["ScheduledActionName"] == _END for a in has["ScheduledUpdateGroupActions"]):
+                aws.call(
+                    "autoscaling",
+                    "delete_scheduled_action",
+                    AutoScalingGroupName=ident,
+                    ScheduledActionName=_END,
+                )
+            return
+        aws.call(
+            "autoscaling",
+            "put_scheduled_update_group_action",
+            AutoScalingGroupName=ident,
+            ScheduledActionName=_END,
+            StartTime=datetime.fromtimestamp(making.now_s + ttl_s, UTC),
+            MinSize=0,
+            MaxSize=0,
+            DesiredCapacity=0,
+        )
+
+    def seal(self, aws: Aws, ident: str, digest: str) -> None:
+        tag = _tag(ident, TAG_SPEC, digest, at_launch=False)
+        aws.call("autoscaling", "create_or_update_tags", Tags=[tag])
+
+    def delete(self, aws: Aws, found: Found) -> None:
+        if found.about["deleting"]:
+            return
+        with unless("ValidationError"):  # not found, in this service's words
+            aws.call(
+                "autoscaling",
+                "delete_auto_scaling_group",
+                AutoScalingGroupName=found.ident,
+                ForceDelete=True,  # ends the machines without waiting for hooks
+            )
+
+    def empty(self, aws: Aws, found: Found) -> None:
+        """To zero and without hooks, so that nothing comes back."""
+        hooks = aws.call(
+            "autoscaling", "describe_lifecycle_hooks", AutoScalingGroupName=found.ident
+        )["LifecycleHooks"]
+        for hook in hooks:
+            aws.call(
+                "autoscaling",
+                "delete_lifecycle_hook",
+                AutoScalingGroupName=found.ident,
+                LifecycleHookName=hook["LifecycleHookName"],
+            )
+        with unless("ValidationError"):
+            aws.call(
+                "autoscaling",
+                "update_auto_scaling_group",
+                AutoScalingGroupName=found.ident,
+                MinSize=0,
+                MaxSize=0,
+                DesiredCapacity=0,
+            )
+
+
+def _shape(making: Making) -> dict[str, Any]:
+    spec = making.spec
+    return {
+        "LaunchTemplate": {"LaunchTemplateId": spec["template"], "Version": "$Default"},
+        "MinSize": spec["min"],
+        "MaxSize": spec["max"],
+        "VPCZoneIdentifier": ",".join(spec["subnets"]),
+    }
+
+
+def _tag(group: str, key: str, value: str, *, at_launch: bool) -> dict[str, Any]:
+    return {
+        "ResourceId": group,
+        "ResourceType": "auto-scaling-group",
+        "Key": key,
+        "Value": value,
+        "PropagateAtLaunch": at_launch,
+    }

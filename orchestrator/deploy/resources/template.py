@@ -1,0 +1,123 @@
+"""Launch templates: how a machine is made. A change is a new version, and that the default."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from orchestrator.aws.door import Aws
+from orchestrator.deploy.resource import (
+    Found,
+    Making,
+    Scope,
+    as_dict,
+    found,
+    seal_ec2,
+    specification,
+)
+from orchestrator.deploy.resources.gone import unless
+
+
+class LaunchTemplate:
+    """Spec: ami, type, profile, groups, user_data, disk_gib, spot, key_pair, tags."""
+
+    name = "launch template"
+    replaced = False
+
+    def find(self, aws: Aws, scope: Scope) -> list[Found]:
+        templates = aws.pages(
+            "ec2", "describe_launch_templates", "LaunchTemplates", Filters=scope.filters
+        )
+        return [found(self.name, t["LaunchTemplateId"], as_dict(t.get("Tags"))) for t in templates]
+
+    def create(self, aws: Aws, making: Making) -> str:
+        made = aws.call(
+            "ec2",
+            "create_launch_template",
+            LaunchTemplateName=making.title,
+            ClientToken=making.token,
+            LaunchTemplateData=_data(making),
+            TagSpecifications=[specification("launch-template", making.tags)],
+        )
+        return str(made["LaunchTemplate"]["LaunchTemplateId"])
+
+    def complete(self, aws: Aws, ident: str, making: Making) -> None:
+        """Complete data every time: a version with a source would leave merging to AWS."""
+        (latest,) = aws.call(
+            "ec2", "describe_launch_template_versions", LaunchTemplateId=ident, Versions=["$Latest"]
+        )["LaunchTemplateVersions"]
+        number = latest["VersionNumber"]
+        if not _same(latest["LaunchTemplateData"], _data(making)):
+            made = aws.call(
+                "ec2",
+                "create_launch_template_version",
+                LaunchTemplateId=ident,
+                ClientToken=making.token,
+                LaunchTemplateData=_data(making),
+            )
+            number = made["LaunchTemplateVersion"]["VersionNumber"]
+        elif latest["DefaultVersion"]:
+            return
+        aws.call(
+            "ec2", "modify_launch_template", LaunchTemplateId=ident, DefaultVersion=str(number)
+        )
+
+    def seal(self, aws: Aws, ident: str, digest: str) -> None:
+        seal_ec2(aws, ident, digest)
+
+    def delete(self, aws: Aws, found: Found) -> None:
+        with unless(
+            "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"
+        ):
+            aws.call("ec2", "delete_launch_template", LaunchTemplateId=found.ident)
+
+
+def _same(has: dict[str, Any], wants: dict[str, Any]) -> bool:
+    """The image of the day does not count."""
+    keys: tuple[str, ...] = (
+        "InstanceType",
+        "UserData",
+        "SecurityGroupIds",
+        "IamInstanceProfile",
+        "KeyName",
+    )
+    keys += ("BlockDeviceMappings", "InstanceMarketOptions")  # tags follow from the name
+    return all(has.get(key) == wants.get(key) for key in keys)
+
+
+def _data(making: Making) -> dict[str, Any]:
+    spec = making.spec
+    tags = {**making.tags, **spec["tags"]}
+    data: dict[str, Any] = {
+        "ImageId": spec["ami"],
+        "InstanceType": spec["type"],
+        "IamInstanceProfile": {"Name": spec["profile"]},
+        "SecurityGroupIds": spec["groups"],
+        "UserData": base64.b64encode(spec["user_data"].encode()).decode(),
+        # Hop limit 2: a container is one hop further from the metadata service.
+        "MetadataOptions": {
+            "HttpEndpoint": "enabled",
+            "HttpTokens": "required",
+            "HttpPutResponseHopLimit": 2,
+            "InstanceMetadataTags": "disabled",  # tag keys with ':' are refused there
+        },
+        "BlockDeviceMappings": [
+            {
+                "DeviceName": "/dev/xvda",
+                "Ebs": {
+                    "Encrypted": True,
+                    "VolumeType": "gp3",
+                    "VolumeSize": spec["disk_gib"],
+                    "DeleteOnTermination": True,
+                },
+            }
+        ],
+        "Monitoring": {"Enabled": True},
+        "InstanceInitiatedShutdownBehavior": "terminate",
+        "TagSpecifications": [specification(kind, tags) for kind in ("instance", "volume")],
+    }
+    if spec["spot"]:
+        data["InstanceMarketOptions"] = {"MarketType": "spot"}
+    if spec["key_pair"]:
+        data["KeyName"] = spec["key_pair"]
+    return data

@@ -1,0 +1,130 @@
+"""An AWS account served by moto in this process, and a deployment to put into it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import boto3
+from moto import mock_aws
+
+from orchestrator.aws.door import Aws, Call, Phase
+from orchestrator.aws.wait import Patience
+from orchestrator.deploy.down import take_down
+from orchestrator.deploy.journal import Journal
+from orchestrator.deploy.load import parse
+from orchestrator.deploy.plan import Plan, find_all, make_plan
+from orchestrator.deploy.provision import Surroundings, provision
+from orchestrator.deploy.resource import Scope
+from orchestrator.deploy.resources.machine import ALIVE, instances
+from orchestrator.deploy.settings import Deployment
+from services.contract import IMAGE_BALANCER, IMAGE_WORKER
+
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+REGION = "eu-west-1"
+SETTINGS = f"""
+name: demo
+region: {REGION}
+access: [0.0.0.0/0]
+ttl: 4h
+clusters:
+  - {{name: cluster1, type: t2.micro, count: 2}}
+  - {{name: cluster2, type: t2.large, scale: {{min: 0, max: 3, desired: 1}}, work_ms: 5}}
+"""
+
+
+class Killed(BaseException):
+    """The process dies at a call."""
+
+
+def changed(settings: str = SETTINGS, **replacements: str) -> Deployment:
+    """The deployment with pieces of its text replaced."""
+    for old, new in replacements.items():
+        assert old in settings
+        settings = settings.replace(old, new)
+    return parse(settings.encode())
+
+
+@dataclass
+class Account:
+    """The account seen through our own door, whose watch can kill the run."""
+
+    folder: Path
+    calls: list[Call] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    stop: Callable[[Call, Phase], bool] = lambda _call, _phase: False
+    deployment: Deployment = field(default_factory=lambda: parse(SETTINGS.encode()))
+
+    def __post_init__(self) -> None:
+        self.aws = Aws(REGION, watch=self._watch)
+        numbers = count()
+        self.around = Surroundings(
+            clock=lambda: 1_760_000_000.0,
+            fresh_token=lambda: f"token-{next(numbers)}",
+            patience=Patience(5, 0),
+            settle=Patience(0, 0),
+            report=self.told.append,
+        )
+
+    def _watch(self, call: Call, phase: Phase) -> None:
+        if phase == "before":
+            self.calls.append(call)
+        if self.stop(call, phase):
+            raise Killed(f"{phase} {call}")
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.folder / "journal.jsonl", lambda: 0.0)
+
+    def plan(self) -> Plan:
+        return make_plan(self.aws, self.deployment, lambda: "203.0.113.7")
+
+    def up(self) -> Plan:
+        with self.journal as journal:
+            plan = self.plan()
+            provision(self.aws, plan, journal, self.around)
+        return plan
+
+    def down(self) -> int:
+        with self.journal as journal:
+            return take_down(self.aws, self.deployment.name, journal, self.around)
+
+    def things(self) -> Counter[str]:
+        """How many of each kind there are, machines of groups included."""
+        found = Counter(one.key.kind for one in find_all(self.aws, Scope()))
+        found["machine"] = len(instances(self.aws, Scope(), ALIVE))
+        return +found
+
+
+WHOLE = Counter(
+    {
+        "log group": 1,
+        "security group": 2,
+        "role": 2,
+        "instance profile": 2,
+        "launch template": 3,
+        "group": 2,
+        "address": 1,
+        "instance": 1,
+        "machine": 4,
+    }
+)
+
+
+@contextmanager
+def an_account(folder: Path) -> Iterator[Account]:
+    """A fresh account with both images in ECR."""
+    with mock_aws():
+        ecr = boto3.client("ecr", REGION)
+        for name in (IMAGE_WORKER, IMAGE_BALANCER):
+            ecr.create_repository(repositoryName=name)
+            manifest = json.dumps(
+                {"schemaVersion": 2, "mediaType": MANIFEST, "config": {"digest": f"sha256:{name}"}}
+            )
+            ecr.put_image(repositoryName=name, imageManifest=manifest, imageTag="latest")
+        yield Account(folder)
