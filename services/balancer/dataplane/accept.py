@@ -329,7 +329,8 @@ class ClientConnection:
         self._buffer = b""
         self.resume()
         self._receive(data)
-        if self._ended and self._exchange is None and self._lingering < 0:
+        idle = self._exchange is None and not self._scheduled
+        if self._ended and idle and self._lingering < 0:
             self._transport.close()  # what is left will never be a whole request
 
     # -- the end -----------------------------------------------------------------------------------

@@ -1,0 +1,155 @@
+"""A data plane on the test's own loop, with raw clients, and what must hold after every test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+
+from services.balancer.config import (
+    ClusterConfig,
+    Config,
+    Limits,
+    PolicySpec,
+    Respond,
+    RouteConfig,
+    Timeouts,
+)
+from services.balancer.dataplane.accept import ClientConnection
+from services.balancer.dataplane.plane import Plane
+from services.balancer.ledger import Ledger
+from services.balancer.messages import Health, Membership, TargetPicture
+from tests.stand.proc import wait_until
+from tests.stand.target import StubTarget
+
+TIMEOUT_S = 10.0
+
+
+def configuration(
+    *,
+    timeouts: Timeouts | None = None,
+    limits: Limits | None = None,
+    trusted_proxies: tuple[str, ...] = (),
+) -> Config:
+    """One cluster `c` in turn at `/c`, and an answer of the balancer's own at `/`."""
+    return Config(
+        clusters=(ClusterConfig(name="c", targets=(), policy=PolicySpec(name="round_robin")),),
+        routes=(
+            RouteConfig(path="/c", cluster="c"),
+            RouteConfig(path="/", exact=True, respond=Respond(text="own")),
+        ),
+        timeouts=timeouts or Timeouts(),
+        limits=limits or Limits(),
+        trusted_proxies=trusted_proxies,
+    )
+
+
+class Wire:
+    """A raw client: bytes out, bytes in."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        """Write and wait for room."""
+        self.writer.write(data)
+        await asyncio.wait_for(self.writer.drain(), TIMEOUT_S)
+
+    async def until(self, end: bytes) -> bytes:
+        """Read up to and including `end`."""
+        return await asyncio.wait_for(self.reader.readuntil(end), TIMEOUT_S)
+
+    async def exactly(self, size: int) -> bytes:
+        """Read that many bytes."""
+        return await asyncio.wait_for(self.reader.readexactly(size), TIMEOUT_S)
+
+    async def rest(self) -> bytes:
+        """All that comes until the balancer closes."""
+        return await asyncio.wait_for(self.reader.read(), TIMEOUT_S)
+
+    async def answer(self) -> tuple[int, bytes, bytes]:
+        """One answer with Content-Length (or without a body): status, head, body."""
+        head = await self.until(b"\r\n\r\n")
+        size = 0
+        for line in head.lower().split(b"\r\n"):
+            if line.startswith(b"content-length:"):
+                size = int(line.partition(b":")[2])
+        return int(head.split(b" ")[1]), head, await self.exactly(size)
+
+    async def get(self, path: str = "/c", *, extra: str = "") -> tuple[int, bytes, bytes]:
+        """One GET over this connection."""
+        await self.send(f"GET {path} HTTP/1.1\r\nHost: h\r\n{extra}\r\n".encode())
+        return await self.answer()
+
+
+class Stand:
+    """The running data plane."""
+
+    def __init__(self, plane: Plane, port: int) -> None:
+        self.plane = plane
+        self.port = port
+        self._wires: list[Wire] = []
+
+    async def connect(self) -> Wire:
+        """One more client."""
+        wire = Wire(*await asyncio.open_connection("127.0.0.1", self.port))
+        self._wires.append(wire)
+        return wire
+
+    def close_clients(self) -> None:
+        """All clients leave."""
+        for wire in self._wires:
+            wire.writer.close()
+
+    @property
+    def pending(self) -> int:
+        """Claims held on all targets."""
+        return sum(t.own for c in self.plane.clusters.values() for t in c.targets.values())
+
+
+@asynccontextmanager
+async def data_plane(
+    *targets: StubTarget | int, config: Config | None = None
+) -> AsyncIterator[Stand]:
+    """Serve `config` in front of these targets (or ports where nobody listens).
+
+    Afterwards nothing may be held: no claim, no client, no task.
+    """
+    loop = asyncio.get_running_loop()
+    ledger = Ledger.create(1)
+    plane = Plane(loop=loop, ledger=ledger, row=0, config=config or configuration(), rng=Random(1))
+    ports = [t if isinstance(t, int) else t.port for t in targets]
+    plane.member(
+        Membership(
+            version=1,
+            full=True,
+            last=True,
+            upserts=tuple(
+                TargetPicture(
+                    id=f"c/127.0.0.1:{port}",
+                    cluster="c",
+                    host="127.0.0.1",
+                    port=port,
+                    slot=slot,
+                    health=Health.HEALTHY,
+                )
+                for slot, port in enumerate(ports)
+            ),
+        )
+    )
+    server = await loop.create_server(lambda: ClientConnection(plane), "127.0.0.1", 0)  # type: ignore[arg-type,return-value] # a protocol by shape
+    stand = Stand(plane, server.sockets[0].getsockname()[1])
+    try:
+        yield stand
+        stand.close_clients()
+        await wait_until(lambda: not plane.clients, "every client gone")
+        await wait_until(lambda: stand.pending == 0, "every claim given back")
+        assert all(count == 0 for count in ledger.pending(0).tolist())
+        await wait_until(lambda: not plane._tasks, "no task left")
+    finally:
+        stand.close_clients()
+        server.close()
+        plane.close()
+        await asyncio.sleep(0)  # a transport that was told to close does so in the next round
