@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import struct
 from typing import TYPE_CHECKING, Final, cast
 
 from services.balancer.dataplane.chunked import BadChunk
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from services.balancer.dataplane.plane import Destination, Plane
     from services.balancer.dataplane.route import Route
 
+_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: close by a reset
 _LINGER_BYTES: Final = 262_144  # read and dropped at most, so that the last answer arrives
 _BEGINNING: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: [\x21\x22\x24-\x7e]*| ?)")
 
@@ -268,8 +271,14 @@ class ClientConnection:
             self._transport.resume_reading()
 
     def abort(self) -> None:
-        """The answer cannot be completed: the client must see it cut, not ended."""
+        """The answer cannot be completed: the client must see it cut, not ended.
+
+        A reset says so; a mere end would complete an answer that is framed by its connection.
+        """
         self._exchange = None
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and not self._transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
     def _respond(self, respond: Respond, exchange: Exchange) -> None:
