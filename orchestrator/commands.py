@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator import images_cli
+from orchestrator import aws_commands, images_cli
 from orchestrator.local.guard import guarded
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(images_cli.app, name="images")
+app.add_typer(aws_commands.app)
 
 Results = Annotated[Path, typer.Option(help="Folder for reports and logs.", file_okay=False)]
 Port = Annotated[

@@ -58,14 +58,16 @@ def wait_until(place: str, look: Callable[[], str], report: Report, patience: Pa
         ) from error
 
 
-def until_visible(act: Callable[[], T], codes: frozenset[str], patience: Patience) -> T:
-    """Repeat `act` while AWS answers one of `codes`: what was just made is not there everywhere.
+def until_visible(
+    act: Callable[[], T], not_yet: Callable[[CloudError], bool], patience: Patience
+) -> T:
+    """Repeat `act` while a refusal is `not_yet`: what was just made is not there everywhere.
 
     Errors:
         CloudError: another refusal, or the same one after the deadline.
     """
     return Retrying(
-        retry=retry_if_exception(lambda e: isinstance(e, CloudError) and e.code in codes),
+        retry=retry_if_exception(lambda e: isinstance(e, CloudError) and not_yet(e)),
         stop=stop_after_delay(patience.deadline_s),
         wait=wait_fixed(patience.pause_s),
         reraise=True,

@@ -90,6 +90,8 @@ class Profile:
         for one in aws.pages(
             "iam", "list_instance_profiles", "InstanceProfiles", PathPrefix=_path(aws, scope)
         ):
+            if not one["Path"].startswith(_path(aws, scope)):
+                continue  # moto does not look at the prefix
             name = one["InstanceProfileName"]
             whole = aws.call("iam", "get_instance_profile", InstanceProfileName=name)
             tags = as_dict(whole["InstanceProfile"].get("Tags"))

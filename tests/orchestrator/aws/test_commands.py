@@ -1,0 +1,62 @@
+"""The commands as a user types them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from orchestrator import aws_commands
+from orchestrator.aws.wait import Patience
+from orchestrator.commands import app
+from tests.orchestrator.aws.account import SETTINGS, WHOLE, Account
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(aws_commands, "_PATIENCE", Patience(5, 0))
+    monkeypatch.setenv("STEELYARD_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "200")
+    path = tmp_path / "deploy.yaml"
+    path.write_text(SETTINGS)
+    return path
+
+
+def run(*arguments: str | Path, answer: str = "") -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments], input=answer)
+
+
+def test_a_life(account: Account, file: Path) -> None:
+    shown = run("plan", "-f", file)
+    assert shown.exit_code == 0, shown.output
+    assert "14 to create, 0 to change" in shown.output
+    assert "not checked" in shown.output
+    assert run("up", "-f", file, answer="n\n").exit_code == 1
+    assert account.things() == {}
+
+    built = run("up", "-f", file, "--yes")
+    assert built.exit_code == 0, built.output
+    assert "http://" in built.output
+    assert account.things() == WHOLE
+    assert "1 of 1 in service" in run("status", "-f", file).output
+
+    gone = run("down", "-f", file, answer="y\n")
+    assert "nothing is left" in gone.output, gone.output
+    assert account.things() == {}
+    assert "nothing is there" in run("status", "-f", file).output
+
+
+def test_mistakes_are_lines_and_not_tracebacks(file: Path) -> None:
+    file.write_text(SETTINGS.replace("t2.micro", "t9.micro").replace("name: demo", "name: D"))
+    shown = run("plan", "-f", file)
+    assert shown.exit_code == 2
+    assert len(shown.stderr.splitlines()) == 2
+
+
+def test_kill_ends_every_deployment(account: Account, file: Path) -> None:
+    account.up()
+    killed = run("kill", "--yes", "--region", "eu-west-1", "--region", "us-east-1")
+    assert killed.exit_code == 0, killed.output
+    assert "machines, 13 things" in killed.output  # moto ends a group's machines when it is emptied
+    assert account.things() == {}

@@ -1,0 +1,87 @@
+"""A run that is killed at a call is repeated, or taken down: nothing twice, nothing left.
+
+Between two calls that change something the account stays as it is, so these alone are killed at:
+before the call went out, and after it took effect but before its answer was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.aws.door import Call, Phase
+from tests.orchestrator.aws.account import WHOLE, Account, Killed, an_account
+
+
+def at(number: int, phase: Phase) -> Callable[[Call, Phase], bool]:
+    """Stop at the number-th changing call from now (from 0)."""
+    seen = -1
+
+    def stop(call: Call, now: Phase) -> bool:
+        nonlocal seen
+        if call.reads:
+            return False
+        seen += now == "before"
+        return seen == number and now == phase
+
+    return stop
+
+
+def never(_call: Call, _phase: Phase) -> bool:
+    return False
+
+
+def until_done(account: Account, work: Callable[[], object]) -> int:
+    """Repeat `work`, killed at each of its changing calls once before it and once after it."""
+    killed_at: set[tuple[str, Phase]] = set()
+
+    def stop(call: Call, phase: Phase) -> bool:
+        mark = (f"{call} {call.params}", phase)
+        if call.reads or mark in killed_at:
+            return False
+        killed_at.add(mark)
+        return True
+
+    account.stop = stop
+    while True:
+        try:
+            work()
+        except Killed:
+            continue
+        account.stop = never
+        return len(killed_at)
+
+
+def test_up_killed_at_every_call_comes_to_the_same_end(account: Account) -> None:
+    assert until_done(account, account.up) > 40
+    assert account.things() == WHOLE
+    assert account.up().changes == ()
+    account.down()
+    assert account.things() == {}
+
+
+def test_down_killed_at_every_call_leaves_nothing(account: Account) -> None:
+    account.up()
+    assert until_done(account, account.down) > 30
+    assert account.things() == {}
+    with account.journal as journal:
+        assert (journal.standing, journal.unfinished) == ({}, [])
+
+
+def test_up_killed_anywhere_can_be_taken_down(tmp_path: Path) -> None:
+    with an_account(tmp_path) as account:
+        for number in range(1, 100, 4):  # every one takes half a minute; the rest is between them
+            account.stop = at(number, "after")
+            try:
+                account.up()
+            except Killed:
+                account.stop = never
+                account.down()
+                assert account.things() == {}, f"killed after call {number}"
+                continue
+            break
+        else:
+            pytest.fail("up never ends")
+        assert number > 20
