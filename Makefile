@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: help setup lock demo local bench bench-peers compile images push lint format test test-docker clean
+.PHONY: plan up status down kill
 
 help: ## list the commands
 	@grep -hE '^[a-z][a-z -]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -64,6 +65,22 @@ images: $(READY) ## build both images (PYTHON_IMAGE=... for another base)
 
 push: $(READY) ## push what was built last to a registry (REGISTRY=localhost:5000)
 	@$(BIN)/steelyard images push --registry "$(or $(REGISTRY),$(error say where to: REGISTRY=localhost:5000))"
+
+# -- on AWS, from deploy.yaml (FILE=other.yaml) ------------------------------------------------------
+plan: $(READY) ## what `make up` would do on AWS, what it costs, what would fail; changes nothing
+	@$(BIN)/steelyard plan $(if $(FILE),--file $(FILE))
+
+up: $(READY) ## build the deployment on AWS (tried against an emulator only)
+	@$(BIN)/steelyard up $(if $(FILE),--file $(FILE)) $(ARGS)
+
+status: $(READY) ## what exists of it
+	@$(BIN)/steelyard status $(if $(FILE),--file $(FILE))
+
+down: $(READY) ## take it away and prove that nothing is left
+	@$(BIN)/steelyard down $(if $(FILE),--file $(FILE)) $(ARGS)
+
+kill: $(READY) ## end everything of the project, in every enabled region
+	@$(BIN)/steelyard kill $(ARGS)
 
 # -- quality -------------------------------------------------------------------------------------
 lint: $(READY) ## formatter, linter, strict types
