@@ -12,7 +12,6 @@ from orchestrator.deploy.resources.visible import call_when_visible
 from services.contract import TAG_SPEC
 
 _POLICY = "cpu"
-_END = "time-to-live"
 _HEALTH_GRACE_S = 300
 
 
@@ -110,21 +109,22 @@ class Group:
     def _end_in_time(self, aws: Aws, ident: str, making: Making) -> None:
         """Machines that end themselves would be replaced: the group goes to zero, too."""
         ttl_s = making.spec["ttl_s"]
+        name = f"{ident}-time-to-live"  # unique by itself: moto keeps one of a name in all groups
         if ttl_s is None:
             has = aws.call("autoscaling", "describe_scheduled_actions", AutoScalingGroupName=ident)
-            if any(a["ScheduledActionName"] == _END for a in has["ScheduledUpdateGroupActions"]):
+            if any(a["ScheduledActionName"] == name for a in has["ScheduledUpdateGroupActions"]):
                 aws.call(
                     "autoscaling",
                     "delete_scheduled_action",
                     AutoScalingGroupName=ident,
-                    ScheduledActionName=_END,
+                    ScheduledActionName=name,
                 )
             return
         aws.call(
             "autoscaling",
             "put_scheduled_update_group_action",
             AutoScalingGroupName=ident,
-            ScheduledActionName=_END,
+            ScheduledActionName=name,
             StartTime=datetime.fromtimestamp(making.now_s + ttl_s, UTC),
             MinSize=0,
             MaxSize=0,

@@ -54,9 +54,27 @@ def until_done(account: Account, work: Callable[[], object]) -> int:
         return len(killed_at)
 
 
+def assert_complete(account: Account) -> None:
+    """Every thing has what the calls after its creation add to it."""
+    call = account.aws.call
+    for group in call("ec2", "describe_security_groups")["SecurityGroups"]:
+        assert group["IpPermissions"] or group["GroupName"] == "default"
+    for name in ("worker", "balancer"):
+        full = f"steelyard-demo-{name}-eu-west-1"
+        assert call("iam", "list_role_policies", RoleName=full)["PolicyNames"]
+        profile = call("iam", "get_instance_profile", InstanceProfileName=full)
+        assert len(profile["InstanceProfile"]["Roles"]) == 1
+    (address,) = call("ec2", "describe_addresses")["Addresses"]
+    assert address["InstanceId"]
+    assert len(call("autoscaling", "describe_policies")["ScalingPolicies"]) == 1
+    ends = call("autoscaling", "describe_scheduled_actions")["ScheduledUpdateGroupActions"]
+    assert len(ends) == 2
+
+
 def test_up_killed_at_every_call_comes_to_the_same_end(account: Account) -> None:
     assert until_done(account, account.up) > 40
     assert account.things() == WHOLE
+    assert_complete(account)
     assert account.up().changes == ()
     account.down()
     assert account.things() == {}
