@@ -151,6 +151,7 @@ class Load:
     sent: int = 0
     latencies_s: list[float] = field(default_factory=list)
     _stop: bool = False
+    _warm: int = 0  # connections that have had an answer
 
     @property
     def answered(self) -> int:
@@ -179,7 +180,8 @@ class Load:
         """Runs in the background while the block does, and is finished after it."""
         task = asyncio.create_task(self.run())
         try:
-            await self.wait_answered(self.connections)
+            # Every connection is known to be good before the block does harm to any.
+            await wait_until(lambda: self._warm == self.connections, "an answer on each connection")
             yield self
         finally:
             self.stop()
@@ -195,6 +197,7 @@ class Load:
 
     async def _client(self) -> None:
         client: Client | None = None
+        cold = True
         while not self._over():
             self.sent += 1
             start = time.perf_counter()
@@ -221,6 +224,8 @@ class Load:
             else:
                 self.latencies_s.append(time.perf_counter() - start)
                 self.statuses[response.status] += 1
+                self._warm += cold
+                cold = False
                 if response.status >= 300 and len(self.samples) < 100:
                     self.samples.append((time.time(), response))
                 self.served_by[response.get("x-stub") or ""] += 1
