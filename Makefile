@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lock demo local bench bench-peers compile images push lint format test test-docker clean
+.PHONY: help setup lock demo local bench bench-peers compile images push lint format test test-aws test-docker clean
 .PHONY: plan up status down kill
 
 help: ## list the commands
@@ -92,8 +92,11 @@ format: $(READY) ## rewrite the code in the house's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-test: $(READY) ## everything that needs no Docker
-	@$(BIN)/pytest -m "not docker"
+test: $(READY) ## everything that needs no Docker; the AWS emulator's suite is test-aws
+	@$(BIN)/pytest -m "not docker" --ignore tests/orchestrator/aws
+
+test-aws: $(READY) ## the orchestrator against an emulated API, interrupted everywhere
+	@$(BIN)/pytest tests/orchestrator/aws
 
 test-docker: $(READY) ## what needs a Docker engine
 	@$(BIN)/pytest -m docker tests/
