@@ -108,7 +108,7 @@ class ClientConnection:
         exchange = self._exchange
         if self._lingering >= 0 or (exchange is not None and exchange.uploading):
             return False
-        if exchange is None and not self._scheduled:
+        if exchange is None and not self._scheduled and not (self.blocked and self._buffer):
             return False
         self._ended = True
         return True
@@ -124,19 +124,25 @@ class ClientConnection:
         self.blocked = False
         if self._exchange is not None:
             self._exchange.download_open()
+        elif self._buffer and not self._scheduled and self._lingering < 0:
+            self._schedule()
+        elif self._ended and self._lingering < 0:
+            self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a head, of a body, or sent ahead."""
         exchange = self._exchange
-        if exchange is None:
+        if exchange is None and not self._scheduled and not self.blocked:
             if self._lingering >= 0:
                 self._drop(len(data))
             elif self._buffer:
                 self._receive(self._buffer + data)
             else:
                 self._receive(data)
-        elif exchange.uploading and not self._buffer:
+        elif exchange is not None and exchange.uploading and not self._buffer:
             self._receive_body(exchange, data)
+        elif self._lingering >= 0:
+            self._drop(len(data))
         else:
             self._buffer += data
             if len(self._buffer) > self._plane.config.limits.buffer_bytes:
@@ -320,14 +326,19 @@ class ClientConnection:
         elif self.close_after:
             self._transport.close()
         elif self._buffer:
-            self._scheduled = True
-            self._plane.loop.call_soon(self._next)
+            self._schedule()
         elif self._ended:
             self._transport.close()
         else:
             self.deadline = self._plane.until_keep_alive
             if self.paused:
                 self.resume()
+
+    def _schedule(self) -> None:
+        """See to what was sent ahead, once the client has taken the answers before it."""
+        if not self.blocked:
+            self._scheduled = True
+            self._plane.loop.call_soon(self._next)
 
     def _next(self) -> None:
         """On to what was sent ahead."""
@@ -336,10 +347,15 @@ class ClientConnection:
             return
         data = self._buffer
         self._buffer = b""
-        self.resume()
         self._receive(data)
-        idle = self._exchange is None and not self._scheduled
-        if self._ended and idle and self._lingering < 0:
+        exchange = self._exchange
+        waiting = exchange is None and not self._scheduled and not self.blocked
+        if waiting or (
+            len(self._buffer) <= self._plane.config.limits.buffer_bytes
+            and (exchange is None or not exchange.uploading)
+        ):
+            self.resume()
+        if self._ended and waiting and self._lingering < 0:
             self._transport.close()  # what is left will never be a whole request
 
     # -- the end -----------------------------------------------------------------------------------
