@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
+from typing import Any
 
 from services.balancer.config import (
     ClusterConfig,
@@ -103,6 +104,15 @@ class Stand:
         for wire in self._wires:
             wire.writer.close()
 
+    def remove(self, target_id: str) -> None:
+        """The fleet's picture no longer has this target."""
+        self.plane.member(Membership(version=2, removes=(target_id,)))
+
+    @property
+    def watched(self) -> int:
+        """Connections, of clients or to targets, that the timer still looks after."""
+        return sum(map(len, self.plane.deadlines._slices))
+
     @property
     def pending(self) -> int:
         """Claims held on all targets."""
@@ -115,9 +125,11 @@ async def data_plane(
 ) -> AsyncIterator[Stand]:
     """Serve `config` in front of these targets (or ports where nobody listens).
 
-    Afterwards nothing may be held: no claim, no client, no task.
+    Afterwards nothing may be held: no claim, no connection on either side, no task; nothing may have raised.
     """
     loop = asyncio.get_running_loop()
+    mishaps: list[dict[str, Any]] = []  # what no caller was there to catch
+    loop.set_exception_handler(lambda _, context: mishaps.append(context))
     ledger = Ledger.create(1)
     plane = Plane(loop=loop, ledger=ledger, row=0, config=config or configuration(), rng=Random(1))
     ports = [t if isinstance(t, int) else t.port for t in targets]
@@ -148,6 +160,11 @@ async def data_plane(
         await wait_until(lambda: stand.pending == 0, "every claim given back")
         assert all(count == 0 for count in ledger.pending(0).tolist())
         await wait_until(lambda: not plane._tasks, "no task left")
+        for cluster in plane.clusters.values():
+            for target in cluster.targets.values():
+                target.close_idle()
+        await wait_until(lambda: stand.watched == 0, "no connection left on either side")
+        assert mishaps == []
     finally:
         stand.close_clients()
         server.close()

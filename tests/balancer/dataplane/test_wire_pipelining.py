@@ -50,7 +50,8 @@ async def test_a_request_that_arrives_with_an_answer_waits_its_turn() -> None:
             seen.append(request.path)
             body = request.path.encode()
             # Both writes reach the balancer's sockets before it looks again.
-            request.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+            request.writer.write(head + body)
             if request.path == "/c?0":
                 wire.writer.write(get(2) + get(3))
             await asyncio.sleep(0)
