@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final
 
-from services.balancer.dataplane.chunked import ChunkedBody
+from services.balancer.dataplane.chunked import BadChunk, ChunkedBody
 from services.balancer.dataplane.errors import Fault, Refusal
 from services.balancer.dataplane.forward import PooledTarget, TargetConnection, dial
 from services.balancer.dataplane.http1 import Fields
@@ -150,7 +150,7 @@ class Exchange:
         head = self._line + fields.onward + lines + self.request_id + b"\r\n\r\n"
         connection.send(self, head + self._unsent)
         self._unsent = b""
-        if self.upload_left:
+        if self.upload_left and not connection.blocked:
             client.resume()
 
     # -- the request's body ------------------------------------------------------------------------
@@ -163,10 +163,18 @@ class Exchange:
     def upload(self, data: bytes) -> bytes:
         """Bytes of the request's body; what is left over belongs to the next request.
 
-        Raises BadChunk when the client's framing is broken.
+        Raises BadChunk when the client's framing is broken; when its answer has begun, that is cut
+        instead, because no error of our own can be said in the middle of it.
         """
         if self._upload is not None:
-            out = self._upload.feed(data)
+            try:
+                out = self._upload.feed(data)
+            except BadChunk:
+                if self._stage is not _ANSWERING:
+                    raise
+                self.client_gone()
+                self._client.abort()
+                return b""
             rest = self._upload.rest
             if self._upload.done:
                 self.upload_left = 0

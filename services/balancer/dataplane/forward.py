@@ -84,6 +84,7 @@ class TargetConnection:
         "_plane",
         "_target",
         "_transport",
+        "blocked",
         "deadline",
         "lost",
         "paused",
@@ -101,8 +102,9 @@ class TargetConnection:
         self._interims = 0
         self._place = 0
         self.deadline = 0.0
+        self.blocked = False  # the target takes no more for now
         self.lost = False
-        self.paused = False
+        self.paused = False  # we read no more for now
         self.reused = False
 
     def __repr__(self) -> str:
@@ -140,10 +142,13 @@ class TargetConnection:
         self._transport.abort()
 
     def close(self) -> None:
-        """End after what is written has gone out."""
+        """End: what the target has not taken yet of a body, it has answered without."""
         self._exchange = None
         self.lost = True
-        self._transport.close()
+        if self.blocked:
+            self._transport.abort()  # an end that waits for the rest to go out may never come
+        else:
+            self._transport.close()
 
     def rest(self) -> None:
         """The exchange is over and left the connection clean: back into the pool."""
@@ -158,6 +163,7 @@ class TargetConnection:
             plane.draining
             or target.draining
             or self.lost
+            or self.blocked
             or len(target.idle) >= plane.idle_per_target
         ):
             self.close()
@@ -199,11 +205,13 @@ class TargetConnection:
 
     def pause_writing(self) -> None:
         """The target does not take the request's body."""
+        self.blocked = True
         if self._exchange is not None:
             self._exchange.upload_blocked()
 
     def resume_writing(self) -> None:
         """It takes more."""
+        self.blocked = False
         if self._exchange is not None:
             self._exchange.upload_open()
 

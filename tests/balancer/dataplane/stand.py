@@ -106,7 +106,7 @@ class Stand:
 
     def remove(self, target_id: str) -> None:
         """The fleet's picture no longer has this target."""
-        self.plane.member(Membership(version=2, removes=(target_id,)))
+        self.plane.member(Membership(version=2, full=False, last=True, removes=(target_id,)))
 
     @property
     def watched(self) -> int:
@@ -125,7 +125,8 @@ async def data_plane(
 ) -> AsyncIterator[Stand]:
     """Serve `config` in front of these targets (or ports where nobody listens).
 
-    Afterwards nothing may be held: no claim, no connection on either side, no task; nothing may have raised.
+    Afterwards nothing may be held: no claim, no connection on either side, no task. What a callback
+    of the loop raised is raised here.
     """
     loop = asyncio.get_running_loop()
     mishaps: list[dict[str, Any]] = []  # what no caller was there to catch
