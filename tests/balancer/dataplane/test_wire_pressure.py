@@ -118,6 +118,8 @@ async def test_an_answer_before_the_upload_is_taken_leaves_no_connection_behind(
         (client,) = stand.plane.clients
         await wait_until(lambda: client.paused and target.pending, "the client stopped")
         full.set()
-        assert (await wire.answer())[::2] == (413, b"no")
+        # So much is under way that the answer may be lost to the reset that ends the linger.
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            assert (await wire.answer())[::2] == (413, b"no")
         wire.writer.transport.abort()
         await wait_until(lambda: stand.watched == 0, "both connections gone")
