@@ -63,8 +63,13 @@ compile: $(READY) ## the hot modules as machine code, in build/compiled (needs a
 images: $(READY) ## build both images (PYTHON_IMAGE=... for another base)
 	@$(BIN)/steelyard images build
 
-push: $(READY) ## push what was built last to a registry (REGISTRY=localhost:5000)
-	@$(BIN)/steelyard images push --registry "$(or $(REGISTRY),$(error say where to: REGISTRY=localhost:5000))"
+# Said before anything is built.
+ifneq (,$(filter push,$(MAKECMDGOALS)))
+  $(if $(REGISTRY),,$(error say where to: REGISTRY=localhost:5000))
+endif
+
+push: images ## build and push both to a registry (REGISTRY=localhost:5000)
+	@$(BIN)/steelyard images push --registry "$(REGISTRY)"
 
 # -- on AWS, from deploy.yaml (FILE=other.yaml) ------------------------------------------------------
 plan: $(READY) ## what `make up` would do on AWS, what it costs, what would fail; changes nothing
