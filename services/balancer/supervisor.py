@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from services.balancer.children import Child, Commands, describe_exit
-from services.balancer.config import Config
+from services.balancer.config import Config, Limits
 from services.balancer.ledger import Ledger
 from services.balancer.messages import (
     Configure,
@@ -307,7 +307,10 @@ class Supervisor:
         limits = fit_limits(config.limits, self._open_files)
         if limits is config.limits:
             return config
-        _log.warning(
+        # Lowering a default is the machine's business; lowering what somebody asked for is theirs.
+        asked_for = config.limits.connections != Limits().connections
+        _log.log(
+            logging.WARNING if asked_for else logging.INFO,
             "limits.connections lowered to what the open-file limit allows",
             extra={
                 "configured": config.limits.connections,

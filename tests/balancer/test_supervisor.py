@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from services.balancer.children import MAX_DELAY_S, describe_exit, restart_delay_s
+from services.balancer.config import Config, Limits
 from services.balancer.ledger import Ledger, ProcessCell
 from services.balancer.messages import (
     Membership,
@@ -25,6 +27,8 @@ from services.balancer.messages import (
     TargetPicture,
     encode,
 )
+from services.balancer.sockets import bind_sockets
+from services.balancer.supervisor import Supervisor
 from tests.stand import proc
 from tests.stand.balancer import cluster, free_ports
 from tests.stand.proc import wait_until
@@ -285,3 +289,23 @@ def test_describe_exit() -> None:
     assert describe_exit(3) == "exit 3"
     assert describe_exit(-9) == "SIGKILL"
     assert describe_exit(-63) == "signal 63"
+
+
+@pytest.mark.parametrize(
+    ("connections", "level"),
+    [(Limits().connections, logging.INFO), (Limits().connections - 1, logging.WARNING)],
+)
+def test_lowering_a_limit_is_a_warning_where_somebody_asked_for_it(
+    caplog: pytest.LogCaptureFixture, connections: int, level: int
+) -> None:
+    config = Config(
+        listen="127.0.0.1:0", admin="127.0.0.1:0", limits=Limits(connections=connections)
+    )
+    sockets, ledger = bind_sockets(config.listen, config.admin, 1), Ledger.create(rows=1)
+    try:
+        with caplog.at_level(logging.INFO):
+            Supervisor(config, lambda: config, sockets, ledger, open_files=1024)
+    finally:
+        sockets.close()
+        ledger.close()
+    assert [(each.levelno, "lowered" in each.message) for each in caplog.records] == [(level, True)]
