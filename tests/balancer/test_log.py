@@ -53,6 +53,14 @@ def test_plain_lines_at_a_terminal() -> None:
     assert stream.getvalue()[8:] == " control    info     target healthy  target=t\n"
 
 
+def test_the_second_copy_of_a_message_is_not_a_field() -> None:
+    """uvicorn's, with colours."""
+    stream = io.StringIO()
+    start_logging("control", stream=stream)
+    logging.getLogger("uvicorn").info("up", extra={"color_message": "\x1b[1mup"})
+    assert "color_message" not in json.loads(stream.getvalue())
+
+
 def test_chatty_libraries_are_quiet() -> None:
     stream = io.StringIO()
     start_logging("control", stream=stream)
