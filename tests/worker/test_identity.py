@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
@@ -12,7 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from services.contract import TAG_CLUSTER
-from services.worker.identity import UNKNOWN_CLUSTER, MetadataService, find_identity
+from services.worker.identity import (
+    UNKNOWN_CLUSTER,
+    MetadataService,
+    find_identity,
+    first_interface_ip,
+)
 from services.worker.settings import Settings, read_settings
 
 TOKEN = "made-up-token"
@@ -120,3 +126,17 @@ def test_a_refused_connection_is_no_error() -> None:
         port = listener.getsockname()[1]
     settings = read_settings({"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{port}"})
     assert find_identity(settings).instance_id == socket.gethostname()
+
+
+class NoWayOut(socket.socket):
+    """A host without a default route, as on a container engine's internal network."""
+
+    def connect(self, address: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+
+def test_without_a_way_out_the_address_is_the_host_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "socket", NoWayOut)
+    monkeypatch.setattr(socket, "gethostname", lambda: "c0ffee")
+    monkeypatch.setattr(socket, "gethostbyname", {"c0ffee": "172.18.0.7"}.__getitem__)
+    assert first_interface_ip() == "172.18.0.7"

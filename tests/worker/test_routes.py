@@ -87,6 +87,7 @@ def test_every_response_carries_the_load_report(worker: WorkerProcess) -> None:
 def test_the_report_counts_work_and_not_probes(worker: WorkerProcess) -> None:
     before = worker.get("/load").json()
     assert before["pending"] == 0
+    assert (before["instance_id"], before["cluster"]) == ("i-test", "cluster1")
     assert before["cpu_source"] == "model"
     assert worker.get("/load").json()["requests"] == before["requests"]
     slow = worker.connect()
