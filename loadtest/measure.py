@@ -97,9 +97,20 @@ def latency(values_ms: Sequence[float]) -> Latency | None:
     )
 
 
+def began_s(samples: Samples) -> float:
+    """When the load began, seconds since the Unix epoch; `samples` has requests.
+
+    Where k6 was stopped before it had completed a turn, the requests themselves say it.
+    """
+    if math.isfinite(samples.turn_began_s):
+        return samples.turn_began_s
+    pairs = zip(samples.ended_s, samples.latency_ms, strict=True)
+    return min(ended_s - latency_ms / 1e3 for ended_s, latency_ms in pairs)
+
+
 def duration_s(samples: Samples) -> float:
     """From the start of the first request to the end of the last response; 0 without requests."""
-    return max(samples.ended_s) - samples.began_s if len(samples) else 0.0
+    return max(samples.ended_s) - began_s(samples) if len(samples) else 0.0
 
 
 def failures(samples: Samples) -> Counter[str]:
@@ -125,14 +136,14 @@ def slices(samples: Samples, width_s: float) -> tuple[Slice, ...]:
     """
     if not len(samples):
         return ()
-    span_s = duration_s(samples)
+    span_s, start_s = duration_s(samples), began_s(samples)
     count = max(1, round(span_s / width_s))
     values: list[list[float]] = [[] for _ in range(count)]
     failed = [0] * count
     for ended_s, value_ms, status in zip(
         samples.ended_s, samples.latency_ms, samples.status, strict=True
     ):
-        at = min(max(int((ended_s - samples.began_s) / width_s), 0), count - 1)
+        at = min(max(int((ended_s - start_s) / width_s), 0), count - 1)
         if status == OK:
             values[at].append(value_ms)
         else:

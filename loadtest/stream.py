@@ -1,15 +1,18 @@
 """k6's sample stream -> samples, one per request.
 
 k6 writes CSV rows `metric_name,timestamp,metric_value,<system tags>,extra_tags,metadata`, about
-fourteen for every request, with the time in microseconds (K6_CSV_TIME_FORMAT=unix_micro). All rows
-of one request follow each other and bear the time at which its response had ended:
+fourteen for every request, with the time in microseconds (K6_CSV_TIME_FORMAT=unix_micro). Each row
+bears the time at which what it measures had ended:
 
-- `http_req_duration` in ms: from the first byte sent to the last received,
-- `http_req_blocked` in ms: before that, waiting for a connection, connecting included.
+- `http_req_duration` in ms: the request, from its connection's being there to its last byte,
+- `iteration_duration` in ms: one turn of the script, which is one request.
 
-So a request began at `timestamp - duration - blocked`. This costs k6 about a quarter more CPU a
-request than no output at all; rows are handed over every half second, so that a run of a thousand
-requests is over before the first row is written.
+The load began with the first turn. The request's own rows do not say when: on a new connection
+`http_req_blocked` and `http_req_duration` overlap (k6, lib/netext/httpext/tracer.go: until GotConn,
+and from ConnectDone), so that their sum may reach back before the run.
+
+This costs k6 about a quarter more CPU a request than no output at all; rows are handed over every
+half second, so that a run of a thousand requests is over before the first row is written.
 """
 
 from __future__ import annotations
@@ -57,14 +60,15 @@ class Samples:
     """What is known of one cluster's requests, in the order in which they ended.
 
     ended_s: seconds since the Unix epoch; latency_ms: ms; status: 0 where no response came.
-    began_s: the earliest start of any request. targets: answers with status 200 by target.
+    turn_began_s: when k6 turned to the first request; inf until it has completed one of its turns.
+    targets: answers with status 200 by target.
     """
 
     ended_s: array[float] = field(default_factory=lambda: array("d"))
     latency_ms: array[float] = field(default_factory=lambda: array("d"))
     status: array[int] = field(default_factory=lambda: array("h"))
     error_code: array[int] = field(default_factory=lambda: array("h"))
-    began_s: float = float("inf")
+    turn_began_s: float = float("inf")
     targets: Counter[str] = field(default_factory=Counter)
     dropped: int = 0  # arrivals that k6 had no free virtual user for
 
@@ -81,11 +85,10 @@ class SampleStream:
         self._columns: dict[str, int] = {}
         self._row_of = {
             b"http_req_duration": self._duration,
-            b"http_req_blocked": self._blocked,
+            b"iteration_duration": self._turn,
             b"checks": self._check,
             b"dropped_iterations": self._dropped,
         }
-        self._last: tuple[Samples, float, float] | None = None
 
     def feed(self, piece: bytes) -> None:
         """Rows may be cut anywhere between two pieces. Rows of no interest cost one look."""
@@ -108,20 +111,16 @@ class SampleStream:
         samples = self.clusters.get(self._tag(fields, "scenario"))
         if samples is None:
             return
-        ended_s, latency_ms = int(fields[1]) / 1e6, float(fields[2])
-        samples.ended_s.append(ended_s)
-        samples.latency_ms.append(latency_ms)
+        samples.ended_s.append(int(fields[1]) / 1e6)
+        samples.latency_ms.append(float(fields[2]))
         samples.status.append(_number(self._tag(fields, "status")))
         samples.error_code.append(_number(self._tag(fields, "error_code")))
-        self._last = (samples, ended_s, latency_ms)
 
-    def _blocked(self, fields: list[str]) -> None:
-        if self._last is None:
-            return
-        samples, ended_s, latency_ms = self._last
-        self._last = None
-        began_s = ended_s - (latency_ms + float(fields[2])) / 1e3
-        samples.began_s = min(samples.began_s, began_s)
+    def _turn(self, fields: list[str]) -> None:
+        samples = self.clusters.get(self._tag(fields, "scenario"))
+        if samples is not None:
+            began_s = int(fields[1]) / 1e6 - float(fields[2]) / 1e3
+            samples.turn_began_s = min(samples.turn_began_s, began_s)
 
     def _check(self, fields: list[str]) -> None:
         samples = self.clusters.get(self._tag(fields, "scenario"))

@@ -25,7 +25,7 @@ def samples(*latencies_ms: float, status: int = 200, gap_s: float = 0.1) -> Samp
         made.latency_ms.append(value)
         made.status.append(status)
         made.error_code.append(0 if status else 1212)
-        made.began_s = min(made.began_s, ended_s - value / 1e3)
+        made.turn_began_s = min(made.turn_began_s, ended_s - value / 1e3)
     return made
 
 

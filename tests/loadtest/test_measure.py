@@ -44,6 +44,13 @@ def test_duration_runs_from_the_first_start_to_the_last_end() -> None:
     assert measure.duration_s(Samples()) == 0
 
 
+def test_without_a_completed_turn_the_requests_say_when_they_began() -> None:
+    made = samples(100, 350, gap_s=0.2)
+    made.turn_began_s = Samples().turn_began_s
+    assert measure.began_s(made) == pytest.approx(999.95, abs=1e-6)
+    assert sum(each.requests for each in measure.slices(made, 0.1)) == 2
+
+
 @given(values, st.sampled_from(measure.SLICE_WIDTHS_S))
 def test_slices_lose_nothing_and_end_with_the_run(numbers: list[float], width_s: float) -> None:
     made = samples(*numbers[:50], gap_s=0.01)
