@@ -65,11 +65,11 @@ images: $(READY) ## build both images (PYTHON_IMAGE=... for another base)
 
 # Said before anything is built.
 ifneq (,$(filter push,$(MAKECMDGOALS)))
-  $(if $(REGISTRY),,$(error say where to: REGISTRY=localhost:5000))
+  $(if $(REGISTRY)$(wildcard $(or $(FILE),deploy.yaml)),,$(error say where to: REGISTRY=localhost:5000, or copy deploy.example.yaml to deploy.yaml for ECR))
 endif
 
-push: images ## build and push both to a registry (REGISTRY=localhost:5000)
-	@$(BIN)/steelyard images push --registry "$(REGISTRY)"
+push: images ## build and push both to ECR as deploy.yaml says, or elsewhere (REGISTRY=localhost:5000)
+	@$(BIN)/steelyard images push $(if $(REGISTRY),--registry "$(REGISTRY)") $(if $(FILE),--file $(FILE))
 
 # -- on AWS, from deploy.yaml (FILE=other.yaml) ------------------------------------------------------
 plan: $(READY) ## what `make up` would do on AWS, what it costs, what would fail; changes nothing

@@ -13,11 +13,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from orchestrator import images, registry
+from orchestrator import ecr, images, push, registry
+from orchestrator.aws.door import Aws
+from orchestrator.aws.errors import CloudError
+from orchestrator.deploy.load import load
+from orchestrator.deploy.problems import SettingsError
 from orchestrator.engine import EngineError, connected
 
 # Steps of a Dockerfile that take no time; a log is easier to read without them.
 _INSTANT_STEPS = ("ARG", "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "STOPSIGNAL")
+
+_FILE = Path("deploy.yaml")
 
 app = typer.Typer(help="Build the images of worker and balancer, and push them.")
 
@@ -45,27 +51,80 @@ def build_command(base: BaseName = images.DEFAULT_BASE, ca: CaBundle = None) -> 
 @app.command("push")
 def push_command(
     registry_name: Annotated[
-        str, typer.Option("--registry", envvar="REGISTRY", help="host[:port][/path]")
-    ],
-    username: Annotated[str, typer.Option(help="Log in with this name.")] = "",
+        str,
+        typer.Option(
+            "--registry",
+            envvar="REGISTRY",
+            help="host[:port][/path]. Default: ECR, where the deployment's file says.",
+        ),
+    ] = "",
+    file: Annotated[
+        Path, typer.Option("--file", "-f", help="The deployment.", dir_okay=False)
+    ] = _FILE,
+    username: Annotated[str, typer.Option(help="Log in with this name; not for ECR.")] = "",
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read its password from standard input.")
     ] = False,
 ) -> None:
-    """Push what `build` made, under its content tag and as `latest`."""
-    auth = None
-    if username:
-        password = sys.stdin.readline().rstrip("\n") if password_stdin else ""
-        password = password or typer.prompt("Password", hide_input=True)
-        auth = registry.RegistryAuth(username=username, password=password)
-    with _one_line_errors(), connected() as client, _Progress() as progress:
-        pushed = [
-            registry.push(client, reference, registry_name, report=progress.push, auth=auth)
-            for room in images.ROOMS
-            for reference in images.built_references(client, room)
-        ]
-    for image in pushed:
-        _console().print(f"pushed {image.repository}:{image.tag} {image.digest}", soft_wrap=True)
+    """Push what `build` made: to ECR under its content tag, elsewhere also as `latest`."""
+    with _one_line_errors():
+        region = _ecr_region(registry_name, file)
+        auth = None
+        if username and region is None:
+            password = sys.stdin.readline().rstrip("\n") if password_stdin else ""
+            password = password or typer.prompt("Password", hide_input=True)
+            auth = registry.RegistryAuth(username=username, password=password)
+        with connected() as client, _Progress() as progress:
+            if region is None:
+                outcomes = list(push.to_registry(client, registry_name, progress.push, auth))
+            else:
+                aws = _door(region, registry_name)
+                outcomes = list(push.to_ecr(client, aws, progress.push))
+    for image in outcomes:
+        word = "pushed" if image.sent else "already there:"
+        _console().print(f"{word} {image.repository}:{image.tag} {image.digest}", soft_wrap=True)
+        if image.note:
+            typer.echo(f"note: {image.note}", err=True)
+
+
+@app.command("remove")
+def remove_command(
+    file: Annotated[
+        Path, typer.Option("--file", "-f", help="The deployment.", dir_okay=False)
+    ] = _FILE,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete the repositories in ECR that `push` made, with every image; `down` leaves them."""
+    with _one_line_errors():
+        region = load(file).region
+        if not yes:
+            typer.confirm(f"Delete both repositories of {region} and their images?", abort=True)
+        gone = ecr.remove(_door(region))
+    _console().print(f"deleted: {', '.join(gone)}" if gone else "no repository of ours is there")
+
+
+def _ecr_region(registry_name: str, file: Path) -> str | None:
+    """Where in ECR to push to; None for another registry."""
+    if registry_name:
+        return ecr.region_of(registry_name)
+    if not file.exists():
+        raise EngineError(
+            f"where to? there is no {file}", "REGISTRY=localhost:5000, or copy deploy.example.yaml"
+        )
+    return load(file).region
+
+
+def _door(region: str, registry_name: str = "") -> Aws:
+    """AWS in `region`; the account of the keys must be the registry's."""
+    aws = Aws(region)
+    if registry_name:
+        account = aws.call("sts", "get_caller_identity")["Account"]
+        mine = ecr.host(account, region)
+        if not registry_name.startswith(f"{account}."):
+            raise CloudError(
+                f"push to {registry_name}", f"the keys are of account {account}", f"push to {mine}"
+            )
+    return aws
 
 
 def sizes(built: list[images.BuiltImage], base: images.Base) -> Table:
@@ -148,7 +207,11 @@ def _console() -> Console:
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
-    except EngineError as error:
+    except SettingsError as error:
+        for problem in error.problems:
+            typer.echo(str(problem), err=True)
+        raise typer.Exit(2) from error
+    except (EngineError, CloudError) as error:
         typer.echo(f"error: {error}", err=True)
         if error.suggestion:
             typer.echo(f"  try: {error.suggestion}", err=True)

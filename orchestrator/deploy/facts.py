@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from orchestrator import ecr
 from orchestrator.aws.door import Aws
 from orchestrator.aws.errors import CloudError
 from orchestrator.deploy.settings import Deployment
@@ -16,7 +17,7 @@ from services.contract import IMAGE_BALANCER, IMAGE_WORKER
 
 # Source: EC2 user guide, "Reference the latest AMIs using Systems Manager public parameters".
 _AMI: Final = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}"
-IMAGES: Final = (IMAGE_WORKER, IMAGE_BALANCER)
+ROOMS: Final = {"worker": IMAGE_WORKER, "balancer": IMAGE_BALANCER}
 Outcome = Literal["ok", "fails", "not checked"]
 
 
@@ -106,25 +107,18 @@ def _amis(aws: Aws, deployment: Deployment, facts: Facts, _: Ask) -> None:
 
 
 def _images(aws: Aws, deployment: Deployment, facts: Facts, _: Ask) -> None:
-    host = f"{facts.account}.dkr.ecr.{aws.region}.amazonaws.com"
-    for name in IMAGES:
-        about = f"image {name}:{deployment.image_tag}"
-        try:
-            answer = aws.call(
-                "ecr",
-                "describe_images",
-                repositoryName=name,
-                imageIds=[{"imageTag": deployment.image_tag}],
-            )
-        except CloudError as error:
-            if error.code not in ("RepositoryNotFoundException", "ImageNotFoundException"):
-                raise
-            told = f"not in ECR; push it: steelyard images push --registry {host}"
+    host = ecr.host(facts.account, aws.region)
+    for room, name in ROOMS.items():
+        tag = deployment.tag_of(room)
+        image = ecr.newest(aws, name) if tag is None else ecr.stored(aws, name, tag)
+        about = f"image {name}" if tag is None else f"image {name}:{tag}"
+        if image is None:
+            told = "not in ECR; push it: steelyard images push"
             facts.checks.append(Check(about, "fails", told))
             continue
-        digest = answer["imageDetails"][0]["imageDigest"]
-        facts.images[name] = f"{host}/{name}@{digest}"
-        facts.checks.append(Check(about, "ok", digest[:19]))
+        facts.images[name] = f"{host}/{name}@{image.digest}"
+        told = f"{', '.join(image.tags)} ({image.digest[:19]})"
+        facts.checks.append(Check(about, "ok", told if tag is None else image.digest[:19]))
 
 
 def _types(aws: Aws, deployment: Deployment, facts: Facts, _: Ask) -> None:

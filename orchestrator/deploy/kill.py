@@ -1,6 +1,6 @@
 """The kill switch: all of the project, in every enabled region, whatever the journal says.
 
-Machines first, everywhere at once; then all else that carries the tag.
+Machines first, everywhere at once; then all else that carries the tag, repositories of images too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from orchestrator import ecr
 from orchestrator.aws.door import Aws
 from orchestrator.aws.errors import CloudError
 from orchestrator.aws.wait import Patience, Report
@@ -76,6 +77,10 @@ def _kill_region(aws: Aws, report: Report, patience: Patience) -> Killed:
             report(f"{aws.region}: delete {one.key} {one.ident}")
             BY_NAME[one.key.kind].delete(aws, one)
         prove_empty(aws, _ALL)
+    except CloudError as error:
+        errors.append(str(error))
+    try:
+        things += len(ecr.remove(aws))
     except CloudError as error:
         errors.append(str(error))
     return Killed(region=aws.region, machines=machines, things=things, error="; ".join(errors))

@@ -17,6 +17,7 @@ from orchestrator.deploy.settings import (
     Deployment,
     Scale,
     Ssh,
+    Tags,
 )
 
 MAX_BYTES: Final = 256 * 1024
@@ -25,6 +26,7 @@ _MODELS: Final[dict[str, type[BaseModel]]] = {
     "balancer": Balancer,
     "budget": Budget,
     "clusters": Cluster,
+    "image_tag": Tags,
     "scale": Scale,
     "ssh": Ssh,
 }

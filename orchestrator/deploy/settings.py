@@ -47,6 +47,7 @@ TypeName = Annotated[str, AfterValidator(_known_type)]
 Network = Annotated[str, AfterValidator(_network)]
 Duration = Annotated[int, BeforeValidator(_duration_s), Field(ge=MIN_TTL_S, le=MAX_TTL_S)]
 Size = Annotated[int, Field(ge=0, le=MAX_GROUP)]
+Tag = Annotated[str, Field(pattern=r"^[\w][\w.-]{0,127}$")]
 Front = Literal["balancer", "alb", "both"]
 
 
@@ -116,6 +117,20 @@ class Budget(_Frozen):
     email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 
 
+def _of_both(value: object) -> object:
+    return {"worker": value, "balancer": value} if isinstance(value, str) else value
+
+
+class Tags(_Frozen):
+    """Which image each room runs, where it shall not be the one that was pushed last."""
+
+    worker: Tag | None = None
+    balancer: Tag | None = None
+
+
+ImageTags = Annotated[Tags, BeforeValidator(_of_both)]
+
+
 class Deployment(_Frozen):
     """The whole file."""
 
@@ -130,7 +145,7 @@ class Deployment(_Frozen):
     budget: Budget | None = None
     vpc: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]+$")] | None = None
     subnets: tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")], ...] = ()
-    image_tag: Annotated[str, Field(pattern=r"^[\w][\w.-]{0,127}$")] = "latest"
+    image_tag: ImageTags | None = None  # the images that were pushed last
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -145,6 +160,11 @@ class Deployment(_Frozen):
         if self.front != "balancer" and len(self.subnets) == 1:
             raise ValueError("an ALB needs subnets in two zones, one is named")
         return self
+
+    def tag_of(self, room: str) -> str | None:
+        """The tag that the file names for `worker` or `balancer`; None: the newest image."""
+        tag: str | None = getattr(self.image_tag, room, None)
+        return tag
 
     @property
     def architectures(self) -> tuple[Architecture, ...]:

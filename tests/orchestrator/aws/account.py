@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from pathlib import Path
 
 import boto3
 from moto import mock_aws
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ecr.models import ecr_backends
 
 from orchestrator.aws.door import Aws, Call, Phase
 from orchestrator.aws.wait import Patience
@@ -38,6 +42,12 @@ clusters:
 """
 
 
+@cache
+def session() -> boto3.Session:
+    """One for all: reading the service descriptions is most of a test's time otherwise."""
+    return boto3.Session(region_name=REGION)
+
+
 class Killed(BaseException):
     """The process dies at a call."""
 
@@ -61,7 +71,7 @@ class Account:
     deployment: Deployment = field(default_factory=lambda: parse(SETTINGS.encode()))
 
     def __post_init__(self) -> None:
-        self.aws = Aws(REGION, watch=self._watch)
+        self.aws = Aws(REGION, watch=self._watch, session=session())
         numbers = count()
         self.around = Surroundings(
             clock=lambda: 1_760_000_000.0,
@@ -116,6 +126,22 @@ WHOLE = Counter(
 )
 
 
+def put_image(name: str, tag: str, *, seconds_later: int = 0) -> str:
+    """An image as an engine would push it; its digest."""
+    config = f"sha256:{hashlib.sha256(f'{name}:{tag}'.encode()).hexdigest()}"
+    manifest = json.dumps(
+        {"schemaVersion": 2, "mediaType": MANIFEST, "config": {"digest": config}, "layers": []}
+    )
+    digest = f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
+    ecr_backends[DEFAULT_ACCOUNT_ID][REGION].put_image(
+        repository_name=name, image_manifest=manifest, image_tag=tag, digest=digest
+    )
+    for image in ecr_backends[DEFAULT_ACCOUNT_ID][REGION].repositories[name].images:
+        if tag in image.image_tags:
+            image.image_pushed_at += seconds_later
+    return digest
+
+
 @contextmanager
 def an_account(folder: Path) -> Iterator[Account]:
     """A fresh account with both images in ECR."""
@@ -123,8 +149,5 @@ def an_account(folder: Path) -> Iterator[Account]:
         ecr = boto3.client("ecr", REGION)
         for name in (IMAGE_WORKER, IMAGE_BALANCER):
             ecr.create_repository(repositoryName=name)
-            manifest = json.dumps(
-                {"schemaVersion": 2, "mediaType": MANIFEST, "config": {"digest": f"sha256:{name}"}}
-            )
-            ecr.put_image(repositoryName=name, imageManifest=manifest, imageTag="latest")
+            put_image(name, "first")
         yield Account(folder)
