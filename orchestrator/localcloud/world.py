@@ -1,17 +1,22 @@
 """What the rooms of the local cloud share. Time is scaled: five minutes would fit no test.
 
 Whatever moves by itself on AWS (boots, groups, hooks, alarms) is a `Step`: a function of the world
-that is called again and again, looks at moto's backends, and moves what is due. No step blocks.
+that is called again and again, looks at moto's backends, and moves what is due. No step blocks, and
+none runs while the API answers a call: one lock is held around each call and each step.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Final, Protocol
 
-ACCOUNT = "123456789012"  # moto's
+from moto.backends import get_backend
+
+ACCOUNT: Final = "123456789012"  # moto's
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +30,10 @@ class Ran:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Birth:
-    """What a machine is born with. `user_data` is plain text."""
+    """What a machine is born with; all else it asks of its metadata service."""
 
     ident: str  # i-...
-    region: str
     type: str
-    user_data: str
-    tags: Mapping[str, str]
-    role: str | None  # whose credentials its metadata service gives
 
 
 class Machines(Protocol):
@@ -54,6 +55,15 @@ class Machines(Protocol):
     def run(self, ident: str, script: str, timeout_s: float) -> Ran:
         """A shell script on a machine, as root."""
 
+    def console(self, ident: str) -> str:
+        """The last lines of what the machine wrote to its console; empty when it is gone."""
+
+    def give_address(self, ident: str, address: str) -> None:
+        """The machine answers at this address, too."""
+
+    def take_address(self, ident: str, address: str) -> None:
+        """It does so no more. Gone already is fine."""
+
     def cpu_s(self) -> Mapping[str, float]:
         """Seconds of CPU that each running machine has used since its start."""
 
@@ -71,6 +81,14 @@ class Clock:
         return self.begun + (self.wall() - self.begun) * self.scale
 
 
+@dataclass(slots=True)
+class Notices:
+    """What the metadata service tells machines of their fate, by instance id."""
+
+    lifecycle: dict[str, str] = field(default_factory=dict)  # InService, Terminated, ...
+    spot: dict[str, Mapping[str, str]] = field(default_factory=dict)  # {"action", "time"}
+
+
 @dataclass(slots=True, kw_only=True)
 class World:
     """One local cloud."""
@@ -79,6 +97,15 @@ class World:
     clock: Clock
     region: str  # the only one whose things move by themselves
     report: Callable[[str], None]
+    notices: Notices = field(default_factory=Notices)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    # For what takes longer than a step may: starting and ending machines, scripts on them.
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, "cloud"))
+
+    def backend(self, service: str) -> Any:
+        """moto's backend of a service, in this cloud's account and region."""
+        find: Any = get_backend  # its overloads know literal names only
+        return find(service)[ACCOUNT][self.region]
 
 
 Step = Callable[[World], None]

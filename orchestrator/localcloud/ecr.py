@@ -1,0 +1,66 @@
+"""ECR's answers about images come from the registry, where their layers really are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from moto.ecr.models import ECRBackend, Image
+
+from orchestrator.localcloud.registry import Registry
+from orchestrator.localcloud.world import World
+
+_READS = ("list_images", "describe_images", "batch_get_image", "describe_repositories")
+
+
+@contextmanager
+def real_images(world: World, registry: Registry) -> Iterator[None]:
+    """While this lasts, what was pushed is what ECR tells; push to `repositoryUri`."""
+    create = ECRBackend.create_repository
+
+    def create_repository(self: Any, *args: Any, **kwargs: Any) -> Any:
+        made = create(self, *args, **kwargs)
+        if self.region_name == world.region:
+            made.uri = f"{registry.push_host}/{made.name}"
+        return made
+
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(ECRBackend, "create_repository", create_repository))
+        for name in _READS:
+            stack.enter_context(
+                patch.object(ECRBackend, name, _after_looking(world, registry, name))
+            )
+        yield
+
+
+def _after_looking(world: World, registry: Registry, name: str) -> Any:
+    plain = getattr(ECRBackend, name)
+
+    def answer(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.region_name == world.region:
+            for repository in self.repositories.values():
+                _look(repository, registry)
+        return plain(self, *args, **kwargs)
+
+    return answer
+
+
+def _look(repository: Any, registry: Registry) -> None:
+    """Add what was pushed since; what was deleted by the API stays deleted."""
+    seen: set[str] = repository.__dict__.setdefault("steelyard_seen", set())
+    for tag in registry.tags(repository.name):
+        pushed = registry.manifest(repository.name, tag)
+        if pushed is None or f"{tag}@{pushed[0]}" in seen:
+            continue
+        digest, media, text = pushed
+        seen.add(f"{tag}@{digest}")
+        for image in repository.images:
+            image.remove_tag(tag)
+        known = next((one for one in repository.images if one.image_digest == digest), None)
+        if known is not None:
+            known.update_tag(tag)
+        else:
+            image = Image(repository.account_id, tag, text, repository.name, media, digest)
+            repository.images.append(image)

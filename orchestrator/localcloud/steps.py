@@ -1,0 +1,10 @@
+"""What moves by itself, in this order, twice a second."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from orchestrator.localcloud.instances import settle
+from orchestrator.localcloud.world import Step
+
+STEPS: Final[tuple[Step, ...]] = (settle,)
