@@ -30,7 +30,7 @@ def real_addresses(world: World, pool: ipaddress.IPv4Network) -> Iterator[None]:
         self: Any, instance: Any = None, eni: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         before = _holders(self)
-        made = associate(self, instance, eni, *args, **kwargs)
+        made: Any = associate(self, instance, eni, *args, **kwargs)
         if self.region_name == world.region:
             holder = before.get(made.public_ip)
             if holder is not None and holder.id != made.instance_id:
