@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator import aws_commands, images_cli
+from orchestrator import images_cli
+from orchestrator.deploy import commands as deployment
 from orchestrator.local.guard import guarded
 
 app = typer.Typer(
@@ -18,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(images_cli.app, name="images")
-app.add_typer(aws_commands.app)
+app.add_typer(deployment.app)
 
 Results = Annotated[Path, typer.Option(help="Folder for reports and logs.", file_okay=False)]
 Port = Annotated[

@@ -9,4 +9,5 @@ journal          what was begun and what was finished
 provision        takes the steps
 down, kill       take everything away, and prove it
 show             plan and status on the terminal
+commands         what the user types
 """

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from orchestrator import aws_commands
 from orchestrator.aws.wait import Patience
 from orchestrator.commands import app
+from orchestrator.deploy.commands import terminal
 from tests.orchestrator.aws.account import SETTINGS, WHOLE, Account
 
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(aws_commands, "_PATIENCE", Patience(5, 0))
+    monkeypatch.setattr(terminal, "PATIENCE", Patience(5, 0))
     monkeypatch.setenv("STEELYARD_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("COLUMNS", "200")
     path = tmp_path / "deploy.yaml"

@@ -1,0 +1,105 @@
+"""`steelyard plan | up | down | kill`: a deployment from `deploy.yaml`, and back to nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.aws.door import Aws
+from orchestrator.deploy.commands import terminal
+from orchestrator.deploy.commands.terminal import (
+    FILE,
+    STATE,
+    File,
+    State,
+    Yes,
+    console,
+    my_address,
+    one_line_errors,
+    open_door,
+    open_journal,
+    surroundings,
+)
+from orchestrator.deploy.down import take_down
+from orchestrator.deploy.kill import enabled_regions
+from orchestrator.deploy.kill import kill as kill_all
+from orchestrator.deploy.load import load
+from orchestrator.deploy.plan import Plan, find_all, make_plan
+from orchestrator.deploy.provision import provision
+from orchestrator.deploy.resource import Scope
+from orchestrator.deploy.show import plan_shown
+
+app = typer.Typer()
+
+
+@app.command()
+def plan(file: File = FILE) -> None:
+    """Show what `up` would do on AWS, what it costs, and what would fail. Changes nothing."""
+    with one_line_errors():
+        deployment = load(file)
+        made = make_plan(open_door(deployment.region), deployment, my_address)
+        console().print(plan_shown(made))
+    raise typer.Exit(1 if made.failing else 0)
+
+
+@app.command()
+def up(file: File = FILE, yes: Yes = False, state: State = STATE) -> None:
+    """Build the deployment on AWS, or bring it to what the file says; again: no change."""
+    with one_line_errors():
+        deployment = load(file)
+        aws = open_door(deployment.region)
+        with open_journal(aws, deployment, state) as journal:
+            made = make_plan(aws, deployment, my_address)
+            if made.changes:
+                console().print(plan_shown(made))
+            if made.changes and not made.failing and not yes:
+                typer.confirm("Go on?", abort=True)
+            provision(aws, made, journal, surroundings())
+        _say_where(aws, made)
+
+
+@app.command()
+def down(file: File = FILE, yes: Yes = False, state: State = STATE) -> None:
+    """Take the deployment away, and prove by tags and journal that nothing is left."""
+    with one_line_errors():
+        deployment = load(file)
+        aws = open_door(deployment.region)
+        if not yes:
+            what = f"{deployment.name} in {deployment.region}"
+            typer.confirm(f"End all machines of {what} and delete the rest?", abort=True)
+        with open_journal(aws, deployment, state) as journal:
+            number = take_down(aws, deployment.name, journal, surroundings())
+        console().print(f"{number} things deleted; nothing is left")
+
+
+@app.command()
+def kill(
+    yes: Yes = False,
+    region: Annotated[
+        list[str] | None, typer.Option(help="Only here. Default: every enabled region.")
+    ] = None,
+) -> None:
+    """End every machine of every deployment in every region, at once; then delete the rest."""
+    with one_line_errors():
+        aws = open_door((region or ["us-east-1"])[0])
+        regions = region or enabled_regions(aws)
+        if not yes:
+            asked = f"End everything of the project in {len(regions)} regions?"
+            typer.confirm(asked, abort=True)
+        results = kill_all(aws, regions, console().print, terminal.PATIENCE)
+    for one in results:
+        if one.things or one.machines:
+            console().print(f"{one.region}: {one.machines} machines, {one.things} things")
+        if one.error:
+            typer.echo(f"error: {one.region}: {one.error}", err=True)
+    if any(one.error for one in results):
+        raise typer.Exit(1)
+    console().print(f"nothing is left in {len(regions)} regions")
+
+
+def _say_where(aws: Aws, made: Plan) -> None:
+    found = find_all(aws, Scope(made.deployment))
+    addresses = [one.about["ip"] for one in found if one.key.kind == "address"]
+    for address in addresses:
+        console().print(f"http://{address}/ (its containers may still be starting)")

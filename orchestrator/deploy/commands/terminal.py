@@ -1,0 +1,99 @@
+"""What the commands share: options, the door to AWS, patience, errors as one line."""
+
+from __future__ import annotations
+
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import httpx
+import typer
+from rich.console import Console
+
+from orchestrator.aws.door import Aws
+from orchestrator.aws.errors import CloudError
+from orchestrator.aws.wait import Patience
+from orchestrator.deploy.journal import Journal
+from orchestrator.deploy.problems import SettingsError
+from orchestrator.deploy.provision import Surroundings
+from orchestrator.deploy.settings import Deployment
+
+FILE: Final = Path("deploy.yaml")
+STATE: Final = Path.home() / ".local" / "state" / "steelyard"
+# A machine boots in one or two minutes, ends in one; a group's deletion may take some more.
+PATIENCE: Final = Patience(deadline_s=900, pause_s=5)
+SETTLE: Final = Patience(deadline_s=15, pause_s=3)
+_MY_ADDRESS: Final = "https://checkip.amazonaws.com"
+
+File = Annotated[Path, typer.Option("--file", "-f", help="What to deploy.", dir_okay=False)]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+State = Annotated[
+    Path, typer.Option(envvar="STEELYARD_STATE", help="Folder of the journals.", file_okay=False)
+]
+
+
+def open_door(region: str) -> Aws:
+    """The door to AWS that every command goes through. Raises CloudError."""
+    return Aws(region)
+
+
+def console() -> Console:
+    """Standard output, made anew for each use: a test may have replaced it."""
+    return Console(highlight=False)
+
+
+def report(line: str) -> None:
+    """One line of progress, as it is."""
+    console().print(line, markup=False, soft_wrap=True)
+
+
+def surroundings() -> Surroundings:
+    """Time, chance, patience and the terminal."""
+    return Surroundings(
+        clock=time.time,
+        fresh_token=lambda: str(uuid.uuid4()),
+        patience=PATIENCE,
+        settle=SETTLE,
+        report=report,
+    )
+
+
+def open_journal(aws: Aws, deployment: Deployment, state: Path) -> Journal:
+    """The journal of a deployment in an account. Raises CloudError."""
+    account = aws.call("sts", "get_caller_identity")["Account"]
+    return Journal(state / f"{account}-{deployment.region}-{deployment.name}.jsonl", time.time)
+
+
+def my_address() -> str:
+    """The caller's own public address. Raises CloudError."""
+    try:
+        answer = httpx.get(_MY_ADDRESS, timeout=5).raise_for_status()
+    except httpx.HTTPError as error:
+        raise CloudError(
+            "your public address", str(error), "switch ssh off, or try again"
+        ) from error
+    return answer.text.strip()
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """No traceback: what went wrong and what to do, and an exit status that says so."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # so that Ctrl-C has a word, too
+    try:
+        yield
+    except SettingsError as error:
+        for problem in error.problems:
+            typer.echo(str(problem), err=True)
+        raise typer.Exit(2) from error
+    except CloudError as error:
+        typer.echo(f"error: {error}", err=True)
+        if error.suggestion:
+            typer.echo(f"  try: {error.suggestion}", err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as error:
+        typer.echo("interrupted; repeat the command, or: steelyard down", err=True)
+        raise typer.Exit(130) from error
