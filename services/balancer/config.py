@@ -7,7 +7,7 @@ is here and nowhere else. Durations are seconds, sizes are bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,21 @@ class DockerSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ec2Source:
+    """Running instances with all the tags, or of an Auto Scaling group; one of them at least.
+
+    `region` is the file's, else AWS_REGION's.
+    """
+
+    port: int
+    region: str
+    tags: dict[str, str] = field(default_factory=dict)
+    group: str | None = None
+    address: Literal["private", "public"] = "private"
+    interval_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSource:
     """One entry of a cluster's `targets:` list; exactly one member is set."""
 
@@ -53,6 +68,7 @@ class TargetSource:
     file: FileSource | None = None
     dns: DnsSource | None = None
     docker: DockerSource | None = None
+    ec2: Ec2Source | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Who exists and how healthy: everything the control plane knows of targets.
 
-discover/   where addresses come from: static, file, dns, docker
+discover/   where addresses come from: static, file, dns, docker, ec2
 slots       a column of the ledger for each target
 registry    addresses of all sources -> members, each with its slot, health, drain flag
 line        one small HTTP request to a target

@@ -16,11 +16,11 @@ from random import Random
 from typing import Any, Final
 
 from services.balancer.config import ClusterConfig, Config
-from services.balancer.fleet.discover import Found, Source, Watch, build_all
+from services.balancer.fleet.discover import Found, Regions, Source, Watch, build_all
 from services.balancer.fleet.health import run_checks
 from services.balancer.fleet.line import Line
 from services.balancer.fleet.probe import Reading, run_probes
-from services.balancer.fleet.registry import Member, Registry
+from services.balancer.fleet.registry import Member, Registry, member_id
 from services.balancer.fleet.slots import Slots
 from services.balancer.fleet.snapshot import Channel, Publisher
 from services.balancer.ledger import Ledger
@@ -60,6 +60,7 @@ class Fleet:
         self.publisher = Publisher(channel, lambda: self.registry.members)
         self._group = group
         self._rng = rng
+        self._regions = Regions(rng)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._care: dict[str, _Care] = {}
@@ -81,12 +82,16 @@ class Fleet:
         """Follow a configuration: unchanged sources, loops and members go on as they are."""
         old = self.clusters
         self.clusters = {cluster.name: cluster for cluster in config.clusters}
-        sources = {name: build_all(cluster.targets) for name, cluster in self.clusters.items()}
+        self._regions.want(entry for c in config.clusters for entry in c.targets)
+        sources = {
+            name: build_all(cluster.targets, self._regions)
+            for name, cluster in self.clusters.items()
+        }
         same = {
             (name, source)
             for name, found in sources.items()
             for source in found
-            if (name, source) in self.watches and _unchanged(old, self.clusters, name, source)
+            if (name, source) in self.watches and self._unchanged(old, name, source)
         }
         for key in [key for key in self.watches if key not in same]:
             self._watching.pop(key).cancel()
@@ -104,6 +109,17 @@ class Fleet:
                     self._watch(name, source_name, source)
         if tell:
             self.publisher.full()
+
+    def _unchanged(self, old: Mapping[str, ClusterConfig], cluster: str, source: str) -> bool:
+        """Whether a source of that name is configured as it was."""
+        new = self.clusters
+        if cluster not in old or old[cluster].targets == new[cluster].targets:
+            return cluster in old
+        before, now = (
+            [entry for entry in config.targets if source in build_all([entry], self._regions)]
+            for config in (old[cluster], new[cluster])
+        )
+        return before == now
 
     @property
     def first_round_done(self) -> bool:
@@ -139,6 +155,10 @@ class Fleet:
             now=time.monotonic(),
             wall=time.time(),
         )
+        for address, instance in found.instances.items():
+            member = self.registry.members.get(member_id(cluster, address))
+            if member is not None:
+                member.instance = instance
 
     async def _first_picture(self) -> None:
         """Wait for sources and checks, so that a picture is not full of holes.
@@ -215,17 +235,3 @@ class Fleet:
                 cpu=reading.cpu,
             )
         )
-
-
-def _unchanged(
-    old: Mapping[str, ClusterConfig], new: Mapping[str, ClusterConfig], cluster: str, source: str
-) -> bool:
-    """Whether a source of that name is configured as it was."""
-    if cluster not in old or old[cluster].targets == new[cluster].targets:
-        return cluster in old
-    before = [entry for entry in old[cluster].targets if _named(entry, source)]
-    return before == [entry for entry in new[cluster].targets if _named(entry, source)]
-
-
-def _named(entry: Any, source: str) -> bool:
-    return source in build_all([entry])

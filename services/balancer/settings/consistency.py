@@ -107,6 +107,7 @@ def _targets(document: Document, path: Path, cluster: dict[str, Any]) -> int:
         if len(given) != 1:
             found = f"has {' and '.join(given)}" if given else "has none"
             document.report(here, f"needs exactly one of {', '.join(kinds)}; {found}")
+        _ec2(document, (*here, "ec2"), source.get("ec2"))
         static = source.get("static")
         for index, text in enumerate(static if isinstance(static, list) else ()):
             place = (*here, "static", index)
@@ -115,6 +116,11 @@ def _targets(document: Document, path: Path, cluster: dict[str, Any]) -> int:
                 document.report(place, f"{str(text)!r} is listed twice", f"also on line {line}")
             seen.setdefault(str(text), place)
     return len(seen)
+
+
+def _ec2(document: Document, path: Path, ec2: Any) -> None:
+    if isinstance(ec2, dict) and not ec2.get("tags") and not ec2.get("group"):
+        document.report(path, "needs tags, a group or both", "every instance would be a target")
 
 
 def _routes(document: Document, data: dict[str, Any], names: list[str]) -> None:

@@ -38,7 +38,7 @@ def parse(text: bytes, env: Mapping[str, str], *, file: str, folder: Path) -> Co
         if not unreadable:
             document.report((), "must be a mapping", "begin with `listen: 127.0.0.1:8000`")
         raise ConfigError(document.problems)
-    shorthand.expand(document, folder)
+    shorthand.expand(document, folder, env)
     config = schema.check(document)
     misfits = {(problem.spot, problem.place) for problem in document.problems}
     before = len(document.problems)

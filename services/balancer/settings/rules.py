@@ -18,6 +18,7 @@ MAX_PROCESSES: Final = 64
 MAX_DURATION_S: Final = 86_400.0
 _CLUSTER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _PATH: Final = re.compile(r"/[!-~]*")
+_REGION: Final = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 
@@ -86,6 +87,13 @@ def host_name(value: Any) -> str | None:
     return None if address.is_name(str(value)) else f"{value!r} is not a host name"
 
 
+def region(value: Any) -> str | None:
+    """An AWS region; a zone has a letter behind it."""
+    if _REGION.fullmatch(str(value)):
+        return None
+    return f"{value!r} is not an AWS region; write it as eu-west-1"
+
+
 def cluster_name(value: Any) -> str | None:
     """Part of target ids, metrics and URLs."""
     if _CLUSTER.fullmatch(str(value)):
@@ -148,6 +156,9 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("DnsSource", "port"): _PORT,
     ("DockerSource", "port"): _PORT,
     ("DockerSource", "labels"): not_empty,
+    ("Ec2Source", "port"): _PORT,
+    ("Ec2Source", "region"): region,
+    ("Ec2Source", "group"): not_empty,
     ("FileSource", "path"): not_empty,
     ("HealthCheck", "path"): path,
     ("HealthCheck", "rise"): between(1, 100),

@@ -36,6 +36,7 @@ _WANTED: Final = {
     "dataclass_type": "a mapping",
     "dataclass_exact_type": "a mapping",
 }
+_ELSE: Final = {"region": "write it, or set AWS_REGION"}  # where else a missing value may stand
 
 
 @cache
@@ -104,7 +105,7 @@ def _report(document: Document, path: Path, kind: str, value: Any, message: str)
         known = hints(parent) if parent else {}
         document.report(path, f"unknown key {path[-1]!r}", nearest(str(path[-1]), known), key=True)
     elif kind == "missing":
-        document.report(path[:-1], f"{path[-1]!r} is missing")
+        document.report(path[:-1], f"{path[-1]!r} is missing", _ELSE.get(str(path[-1]), ""))
     elif kind in _WANTED:
         document.report(path, f"must be {_WANTED[kind]}, is {_shown(value)}")
     else:

@@ -5,22 +5,27 @@ policy: {name: p2c, x: 1}       {name: p2c, params: {x: 1}}
 file: targets.yaml              {path: targets.yaml}, made absolute from the config file
 dns: worker:8000                {name: worker, port: 8000}
 static: 127.0.0.1:9101          [127.0.0.1:9101]
+ec2: {tags: ..., port: 80}       with the region that AWS_REGION names
 processes: auto                 the number of CPUs this process may run on
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Final
 
 from services.balancer.settings.document import Document, Scalar
 from services.balancer.settings.problems import Path
 
+REGION_FROM: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")  # the SDKs' own variables
 
-def expand(document: Document, folder: FilePath) -> None:
+
+def expand(document: Document, folder: FilePath, env: Mapping[str, str]) -> None:
     """Rewrite the document's data; `folder` is where relative file paths start."""
     data = document.data
+    region = next((env[name] for name in REGION_FROM if env.get(name)), None)
     if not isinstance(data, dict):
         return
     if data.get("processes") == "auto":
@@ -34,7 +39,7 @@ def expand(document: Document, folder: FilePath) -> None:
             cluster["policy"] = _policy(document, cluster["policy"], (*path, "policy"))
         targets = cluster.get("targets")
         if isinstance(targets, list):
-            cluster["targets"] = [_source(source, folder) for source in targets]
+            cluster["targets"] = [_source(source, folder, region) for source in targets]
 
 
 def _policy(document: Document, policy: Any, path: Path) -> Any:
@@ -61,7 +66,7 @@ def _typed(value: Any) -> Any:
     return value
 
 
-def _source(source: Any, folder: FilePath) -> Any:
+def _source(source: Any, folder: FilePath, region: str | None) -> Any:
     if not isinstance(source, dict):
         return source
     source = dict(source)
@@ -78,4 +83,7 @@ def _source(source: Any, folder: FilePath) -> Any:
     if isinstance(dns, str):
         name, colon, port = dns.rpartition(":")
         source["dns"] = {"name": name, "port": port} if colon else {"name": dns}
+    ec2 = source.get("ec2")
+    if isinstance(ec2, dict) and ec2.get("region") is None and region is not None:
+        source["ec2"] = {**ec2, "region": region}
     return source

@@ -6,13 +6,14 @@ import asyncio
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from services.balancer.address import Address
 from services.balancer.config import DnsSource, DockerSource, FileSource, TargetSource
-from services.balancer.fleet.discover import DiscoveryError, Found, Watch, build_all
+from services.balancer.fleet.discover import DiscoveryError, Found, Regions, Watch, build_all
 from services.balancer.fleet.discover.dns import Dns, resolve
 from services.balancer.fleet.discover.docker import Docker
 from services.balancer.fleet.discover.file import File
@@ -29,7 +30,8 @@ def test_static_entries_of_a_cluster_are_one_source() -> None:
             TargetSource(static=("10.0.0.1:1",)),
             TargetSource(dns=DnsSource(name="w", port=1)),
             TargetSource(static=("10.0.0.1:2",)),
-        ]
+        ],
+        Regions(Random(1)),
     )
     assert set(sources) == {"static", "dns w:1"}
 

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from services.balancer import settings
-from services.balancer.config import Config, FileSource, PolicySpec
+from services.balancer.config import Config, Ec2Source, FileSource, PolicySpec
 from services.balancer.messages import Configure, FrameReader, encode
 
 EXAMPLE = Path(settings.__file__).parent.parent / "balancer.example.yaml"
@@ -77,6 +77,36 @@ def test_short_forms() -> None:
     assert (dns.dns.name, dns.dns.port) == ("w", 80)
     assert config.processes >= 1
     assert config.clusters[0].policy.name == "p2c"
+
+
+EC2 = GOOD.replace("static: 127.0.0.1:9101", "ec2: {tags: {'steelyard:cluster': c1}, port: 80}")
+
+
+def test_ec2_sources_take_their_region_from_the_environment() -> None:
+    wanted = Ec2Source(port=80, region="eu-west-1", tags={"steelyard:cluster": "c1"})
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        assert parse(EC2, {name: "eu-west-1"}).clusters[0].targets[0].ec2 == wanted
+    text = EC2.replace("port: 80", "port: 80, region: us-east-2, address: public")
+    found = parse(text, {"AWS_REGION": "eu-west-1"}).clusters[0].targets[0].ec2
+    assert found is not None
+    assert (found.region, found.address) == ("us-east-2", "public")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (EC2, "targets[0].ec2: 'region' is missing; write it, or set AWS_REGION"),
+        (EC2.replace("port: 80", "port: 80, region: eu-west-1a"), "ec2.region: 'eu-west-1a' is"),
+        (EC2.replace("port: 80", "port: 0, region: eu-west-1"), "ec2.port: must be 1 to 65535"),
+        (EC2.replace("tags: {'steelyard:cluster': c1}", "region: eu-west-1"), "needs tags, a gr"),
+        (EC2.replace("port: 80", "port: 80, region: eu-west-1, address: ipv6"), "'private' or 'pu"),
+        (EC2.replace("port: 80", "port: 80, region: eu-west-1, groop: g"), "did you mean 'group'?"),
+    ],
+)
+def test_mistakes_of_ec2_sources(text: str, problem: str) -> None:
+    (found,) = problems(text)
+    assert found.startswith("b.yaml:6:")
+    assert problem in found
 
 
 def test_text_stays_text_and_numbers_become_numbers() -> None:

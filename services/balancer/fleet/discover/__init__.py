@@ -5,9 +5,11 @@
     file        a YAML list, watched
     dns         every address of a name
     docker      running containers with given labels
+    ec2         running instances with given tags, or of a group
+    region      what the ec2 sources of one region share: one call for all of them
     watch       asks one source again and again; an error keeps what was known
 
-A new kind (EC2 tags, auto scaling groups) is one file with a `look` and one line in `build`.
+A new kind is one file with a `look` and one line in `build`.
 """
 
 from __future__ import annotations
@@ -17,15 +19,16 @@ from collections.abc import Iterable
 from services.balancer.config import TargetSource
 from services.balancer.fleet.discover.dns import Dns
 from services.balancer.fleet.discover.docker import Docker
+from services.balancer.fleet.discover.ec2 import Ec2, Regions
 from services.balancer.fleet.discover.file import File
 from services.balancer.fleet.discover.source import DiscoveryError, Found, Source
 from services.balancer.fleet.discover.static import Static
 from services.balancer.fleet.discover.watch import Watch
 
-__all__ = ["DiscoveryError", "Found", "Source", "Watch", "build", "build_all"]
+__all__ = ["DiscoveryError", "Found", "Regions", "Source", "Watch", "build", "build_all"]
 
 
-def build(source: TargetSource) -> Source:
+def build(source: TargetSource, regions: Regions) -> Source:
     """The source that a configuration entry describes."""
     if source.file is not None:
         return File(source.file)
@@ -33,10 +36,12 @@ def build(source: TargetSource) -> Source:
         return Dns(source.dns)
     if source.docker is not None:
         return Docker(source.docker)
+    if source.ec2 is not None:
+        return Ec2(source.ec2, regions.region(source.ec2.region))
     return Static(source.static or ())
 
 
-def build_all(entries: Iterable[TargetSource]) -> dict[str, Source]:
+def build_all(entries: Iterable[TargetSource], regions: Regions) -> dict[str, Source]:
     """The sources of one cluster by name; all its static entries are one."""
     sources: dict[str, Source] = {}
     static: tuple[str, ...] = ()
@@ -44,7 +49,7 @@ def build_all(entries: Iterable[TargetSource]) -> dict[str, Source]:
         if entry.static is not None:
             static += entry.static
             continue
-        source = build(entry)
+        source = build(entry, regions)
         sources.setdefault(source.name, source)
     if static:
         fixed = Static(static)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from services.balancer.address import Address
@@ -16,11 +18,13 @@ class Found(NamedTuple):
 
     An answer that is not `trusted` may be missing some (a name server that suddenly knows nothing):
     targets that it lacks leave only when they fail their health checks too. `note` says why.
+    `instances` names the machine behind an address, where the source knows it.
     """
 
     addresses: frozenset[Address]
     trusted: bool = True
     note: str | None = None
+    instances: Mapping[Address, str] = MappingProxyType({})
 
 
 class Source(Protocol):
