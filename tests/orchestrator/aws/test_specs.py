@@ -13,6 +13,7 @@ import yaml
 
 from orchestrator.aws.errors import CloudError
 from orchestrator.deploy.boot import MAX_BYTES, Boot, balancer_config, render
+from services.balancer.settings import parse
 from tests.orchestrator.aws.account import Account, changed
 
 
@@ -78,6 +79,17 @@ def test_the_balancer_s_file() -> None:
     assert source["port"] == 8000
     assert source["tags"] == {"steelyard:deployment": "demo", "steelyard:cluster": "cluster1"}
     assert config["routes"][0] == {"path": "/cluster1", "cluster": "cluster1"}
+
+
+def test_the_balancer_takes_its_file() -> None:
+    text = balancer_config(changed()).encode()
+    config = parse(text, {"AWS_REGION": "eu-west-1"}, file="balancer.yaml", folder=Path("/"))
+    assert [
+        cluster.targets[0].ec2.region for cluster in config.clusters if cluster.targets[0].ec2
+    ] == [
+        "eu-west-1",
+        "eu-west-1",
+    ]
 
 
 def boot(text: str) -> Boot:
