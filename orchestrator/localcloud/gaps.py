@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from moto.autoscaling.models import InstanceState
 from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateVersion
 from moto.ec2.utils import parse_user_data
 
@@ -29,5 +30,19 @@ def filled() -> Iterator[None]:
     with (
         patch.object(LaunchTemplate, "create_version", create_version),
         patch.object(LaunchTemplate, "tags", present, create=True),
+        patch.object(InstanceState, "launch_template", property(_template_of_a_member)),
     ):
         yield
+
+
+def _template_of_a_member(state: InstanceState) -> dict[str, Any] | None:
+    """The version that a machine was launched from; moto shows the template's default of today."""
+    template = state.auto_scaling_group.ec2_launch_template
+    if template is None:
+        return None
+    tags = {tag["key"]: tag["value"] for tag in state.instance.get_tags()}
+    return {
+        "LaunchTemplateId": template.id,
+        "LaunchTemplateName": template.name,
+        "Version": tags.get("aws:ec2launchtemplate:version", str(template.default_version_number)),
+    }

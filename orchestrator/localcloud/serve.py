@@ -37,6 +37,7 @@ from orchestrator.localcloud.containers import (
 )
 from orchestrator.localcloud.ecr import real_images
 from orchestrator.localcloud.gaps import filled
+from orchestrator.localcloud.group_calls import real_groups
 from orchestrator.localcloud.imds import Imds
 from orchestrator.localcloud.instances import real_instances
 from orchestrator.localcloud.metadata import tree_of
@@ -144,6 +145,7 @@ def _cloud(
         for patches in (
             filled(),
             real_instances(world),
+            real_groups(world),
             real_addresses(world, network.elastic),
             real_commands(world),
             real_consoles(world),

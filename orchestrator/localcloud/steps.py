@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from orchestrator.localcloud.groups import move_groups
 from orchestrator.localcloud.instances import settle
 from orchestrator.localcloud.world import Step
 
-STEPS: Final[tuple[Step, ...]] = (settle,)
+STEPS: Final[tuple[Step, ...]] = (settle, move_groups)
