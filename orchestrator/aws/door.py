@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -22,7 +23,14 @@ _CONFIG: Final = Config(
     read_timeout=60,
     user_agent_extra="steelyard",
 )
-_READS: Final = ("describe_", "get_", "list_")
+# For a question that the command can go on without: one try, and a short one.
+_ONCE: Final = Config(
+    retries={"mode": "standard", "total_max_attempts": 1},
+    connect_timeout=5,
+    read_timeout=10,
+    user_agent_extra="steelyard",
+)
+_READS: Final = ("describe_", "get_", "list_", "batch_get_", "simulate_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,7 @@ def unwatched(_call: Call, _phase: Phase) -> None:
 
 
 class Aws:
-    """AWS in one region. `watch` sees every call before it goes out and after it was answered.
+    """AWS in one region, for any number of threads. `watch` sees every call before it goes out and after it was answered.
 
     What `watch` raises leaves `call` as it is: raised "after", the call has taken effect and its
     answer is lost, as in a crash.
@@ -64,7 +72,9 @@ class Aws:
         self._watch = watch
         with translated(f"opening a session in {region}"):
             self._session = session or boto3.Session(region_name=region)
-        self._clients: dict[str, Any] = {}
+        # Clients may be shared by threads; making them may not. Source: boto3 guide, "Multithreading".
+        self._making = threading.Lock()
+        self._clients: dict[tuple[str, Config], Any] = {}
 
     def elsewhere(self, region: str) -> Aws:
         """The same door in another region."""
@@ -76,11 +86,17 @@ class Aws:
         Errors:
             CloudError: AWS refused it, or could not be reached, after the retries.
         """
-        call = Call(self.region, service, operation, params)
+        return self._answer(_CONFIG, Call(self.region, service, operation, params))
+
+    def once(self, service: str, operation: str, **params: Any) -> Answer:
+        """The same without a retry: for what the command can do without. Errors as `call`."""
+        return self._answer(_ONCE, Call(self.region, service, operation, params))
+
+    def _answer(self, config: Config, call: Call) -> Answer:
         with translated(str(call)):
-            client = self._client(service)
+            client = self._client(call.service, config)
             self._watch(call, "before")
-            answer: Answer = getattr(client, operation)(**params)
+            answer: Answer = getattr(client, call.operation)(**call.params)
             self._watch(call, "after")
         return answer
 
@@ -94,9 +110,11 @@ class Aws:
             self._watch(call, "after")
         yield from found
 
-    def _client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = self._session.client(
-                service, region_name=self.region, config=_CONFIG
-            )
-        return self._clients[service]
+    def _client(self, service: str, config: Config = _CONFIG) -> Any:
+        key = (service, config)
+        with self._making:
+            if key not in self._clients:
+                self._clients[key] = self._session.client(
+                    service, region_name=self.region, config=config
+                )
+            return self._clients[key]
