@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: help setup lock demo local bench bench-peers compile images push lint format test test-aws test-docker clean
-.PHONY: plan up status down kill
+.PHONY: permissions plan up status down kill
 
 help: ## list the commands
 	@grep -hE '^[a-z][a-z -]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -86,6 +86,9 @@ down: $(READY) ## take it away and prove that nothing is left
 
 kill: $(READY) ## end everything of the project, in every enabled region
 	@$(BIN)/steelyard kill $(ARGS)
+
+permissions: $(READY) ## rewrite docs/aws-permissions.md from the calls that the commands make
+	@$(BIN)/python -m tests.orchestrator.aws.recorded --update-docs
 
 # -- quality -------------------------------------------------------------------------------------
 lint: $(READY) ## formatter, linter, strict types

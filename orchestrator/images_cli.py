@@ -16,6 +16,7 @@ from rich.table import Table
 from orchestrator import ecr, images, push, registry
 from orchestrator.aws.door import Aws
 from orchestrator.aws.errors import CloudError
+from orchestrator.deploy.commands.terminal import open_door
 from orchestrator.deploy.load import load
 from orchestrator.deploy.problems import SettingsError
 from orchestrator.engine import EngineError, connected
@@ -116,7 +117,7 @@ def _ecr_region(registry_name: str, file: Path) -> str | None:
 
 def _door(region: str, registry_name: str = "") -> Aws:
     """AWS in `region`; the account of the keys must be the registry's."""
-    aws = Aws(region)
+    aws = open_door(region)
     if registry_name:
         account = aws.call("sts", "get_caller_identity")["Account"]
         mine = ecr.host(account, region)

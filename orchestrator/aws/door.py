@@ -59,7 +59,9 @@ def unwatched(_call: Call, _phase: Phase) -> None:
 
 
 class Aws:
-    """AWS in one region, for any number of threads. `watch` sees every call before it goes out and after it was answered.
+    """AWS in one region, for any number of threads.
+
+    `watch` sees every call before it goes out and after it was answered.
 
     What `watch` raises leaves `call` as it is: raised "after", the call has taken effect and its
     answer is lost, as in a crash.
@@ -72,7 +74,7 @@ class Aws:
         self._watch = watch
         with translated(f"opening a session in {region}"):
             self._session = session or boto3.Session(region_name=region)
-        # Clients may be shared by threads; making them may not. Source: boto3 guide, "Multithreading".
+        # Threads may share clients, not make them. Source: boto3 guide, "Multithreading".
         self._making = threading.Lock()
         self._clients: dict[tuple[str, Config], Any] = {}
 

@@ -39,7 +39,7 @@ def denied(aws: Aws, caller: str, account: str) -> tuple[list[str], list[str]]:
         return [], []
     refused: set[str] = set()
     unclear: set[str] = set()
-    for row, actions in scoped(set(needed()) - _NOT_ASKED).items():
+    for row, actions in scoped(set(needed()) - _NOT_ASKED):
         for result in _simulate(aws, source, row, actions, account):
             name, places = result["EvalActionName"], result.get("ResourceSpecificResults") or ()
             decisions = [place["EvalResourceDecision"] for place in places]

@@ -7,7 +7,7 @@ why.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 from orchestrator.aws.door import Aws
@@ -15,17 +15,17 @@ from orchestrator.aws.errors import CloudError
 from orchestrator.deploy import allowed
 from orchestrator.deploy.check import Check
 from orchestrator.deploy.machines import TYPES
-from orchestrator.deploy.resource import Scope, as_dict
-from orchestrator.deploy.resources.machine import instances
+from orchestrator.deploy.outside import Fetch
+from orchestrator.deploy.resource import as_dict
 from orchestrator.deploy.settings import Deployment
 from services.contract import TAG_DEPLOYMENT
 
-Fetch = Callable[[str], bytes]
 # Source: Service Quotas console, EC2: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z)
 # instances", "All Standard Spot Instance Requests" (both in vCPUs), "EC2-VPC Elastic IPs".
 _ON_DEMAND: Final = "L-1216C47A"
 _SPOT: Final = "L-34B43A08"
 _ADDRESSES: Final = "L-0263D0A3"
+_RUNNING: Final = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
 _STANDARD: Final = tuple("acdhimrtz")
 _MANIFESTS: Final = [
     "application/vnd.oci.image.manifest.v1+json",
@@ -56,7 +56,10 @@ def quotas(aws: Aws, deployment: Deployment) -> list[Check]:
     try:
         running = [
             one
-            for one in instances(aws, None, ("pending", "running"))
+            for reservation in aws.pages(
+                "ec2", "describe_instances", "Reservations", Filters=_RUNNING
+            )
+            for one in reservation["Instances"]
             if as_dict(one.get("Tags")).get(TAG_DEPLOYMENT) != deployment.name
         ]
         addresses = aws.call("ec2", "describe_addresses")["Addresses"]

@@ -111,7 +111,7 @@ def _cluster(deployment: Deployment, facts: Facts, cluster: Cluster, logs: str) 
         key=Key("group", cluster.name),
         spec={
             "template": Ref(template.key),
-            "subnets": list(facts.subnets),
+            "subnets": list(facts.subnets_of.get(cluster.type, ())),
             "min": bounds.min,
             "max": bounds.max,
             "desired": bounds.desired,
@@ -155,7 +155,7 @@ def _balancer(deployment: Deployment, facts: Facts, logs: str) -> list[Wanted]:
         spec={
             "template": Ref(template.key),
             "template_digest": Ref(template.key, digest=True),
-            "subnet": facts.subnets[0] if facts.subnets else "unknown",
+            "subnet": next(iter(facts.subnets_of.get(type_name, ())), "unknown"),
             "address": Ref(ADDRESS),
         },
         needs=(template.key, ADDRESS),

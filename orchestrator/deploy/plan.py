@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from orchestrator.aws.door import Aws
+from orchestrator.deploy.check import Check
 from orchestrator.deploy.desired import desire
-from orchestrator.deploy.facts import Check, gather
+from orchestrator.deploy.facts import gather
+from orchestrator.deploy.outside import Outside
 from orchestrator.deploy.resource import Found, Key, Scope, Wanted, digest, resolve
 from orchestrator.deploy.resources import BY_NAME, KINDS
 from orchestrator.deploy.settings import Deployment
@@ -62,13 +65,13 @@ class Plan:
         return sum(step.usd_hour for step in self.steps)
 
 
-def make_plan(aws: Aws, deployment: Deployment, my_address: Callable[[], str]) -> Plan:
+def make_plan(aws: Aws, deployment: Deployment, outside: Outside) -> Plan:
     """Look at the account and compare.
 
     Errors:
         CloudError: AWS cannot be asked, or user data would be too large.
     """
-    facts = gather(aws, deployment, my_address)
+    facts = gather(aws, deployment, outside)
     wanted = desire(deployment, facts)
     existing = find_all(aws, Scope(deployment.name))
     return Plan(
@@ -82,7 +85,8 @@ def make_plan(aws: Aws, deployment: Deployment, my_address: Callable[[], str]) -
 
 def find_all(aws: Aws, scope: Scope) -> list[Found]:
     """Everything in the scope, in the order of kinds: what others need comes first."""
-    return [found for kind in KINDS for found in kind.find(aws, scope)]
+    with ThreadPoolExecutor(len(KINDS)) as pool:
+        return [found for kind in pool.map(lambda k: k.find(aws, scope), KINDS) for found in kind]
 
 
 def compare(wanted: Iterable[Wanted], existing: Iterable[Found]) -> tuple[Step, ...]:

@@ -50,6 +50,8 @@ UNSEEN: Final = (
     ("ecr:PutImage", "the Docker engine, in images push"),
     ("ecr:BatchGetImage", "plan, for the architecture; the Docker engine, in images push"),
     ("ecr:GetDownloadUrlForLayer", "plan, for the architecture"),
+    ("ecr:PutImageTagMutability", "images push, where a repository of ours was changed"),
+    ("ecr:PutImageScanningConfiguration", "images push, where a repository of ours was changed"),
     ("iam:SimulatePrincipalPolicy", "plan, for this very list; without it: not checked"),
     ("iam:GetRole", "plan, where the keys are an assumed role's; and the proof of down"),
     ("ec2:DescribeKeyPairs", "plan, with ssh"),

@@ -166,11 +166,17 @@ class Deployment(_Frozen):
         tag: str | None = getattr(self.image_tag, room, None)
         return tag
 
+    def architectures_of(self, room: str) -> tuple[Architecture, ...]:
+        """Every architecture that the image of `worker` or `balancer` runs on, each once."""
+        clusters = [cluster.type for cluster in self.clusters]
+        names = clusters if room == "worker" else [self.balancer.type]
+        return tuple(dict.fromkeys(TYPES[name].architecture for name in names))
+
     @property
     def architectures(self) -> tuple[Architecture, ...]:
-        """Every architecture that an image is needed for, each once."""
-        names = [self.balancer.type, *(cluster.type for cluster in self.clusters)]
-        return tuple(dict.fromkeys(TYPES[name].architecture for name in names))
+        """Every architecture that a machine image is needed for, each once."""
+        both = (*self.architectures_of("balancer"), *self.architectures_of("worker"))
+        return tuple(dict.fromkeys(both))
 
 
 def _pair(first: tuple[str, int], second: tuple[str, int]) -> list[dict[str, object]]:

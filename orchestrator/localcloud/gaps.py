@@ -8,8 +8,11 @@ from typing import Any
 from unittest.mock import patch
 
 from moto.autoscaling.models import InstanceState
+from moto.core.exceptions import ServiceException
 from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateVersion
 from moto.ec2.utils import parse_user_data
+from moto.ecr.responses import ECRResponse
+from moto.iam.responses import IamResponse
 
 
 @contextmanager
@@ -31,6 +34,9 @@ def filled() -> Iterator[None]:
         patch.object(LaunchTemplate, "create_version", create_version),
         patch.object(LaunchTemplate, "tags", present, create=True),
         patch.object(InstanceState, "launch_template", property(_template_of_a_member)),
+        # Not known to it at all: refused, as AWS refuses, instead of a crash.
+        patch.object(IamResponse, "simulate_principal_policy", _refused, create=True),
+        patch.object(ECRResponse, "get_download_url_for_layer", _refused),
     ):
         yield
 
@@ -46,3 +52,7 @@ def _template_of_a_member(state: InstanceState) -> dict[str, Any] | None:
         "LaunchTemplateName": template.name,
         "Version": tags.get("aws:ec2launchtemplate:version", str(template.default_version_number)),
     }
+
+
+def _refused(_: Any) -> Any:
+    raise ServiceException("NotImplemented", "the emulator does not know this")

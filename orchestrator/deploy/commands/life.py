@@ -15,7 +15,6 @@ from orchestrator.deploy.commands.terminal import (
     State,
     Yes,
     console,
-    my_address,
     one_line_errors,
     open_door,
     open_journal,
@@ -25,6 +24,7 @@ from orchestrator.deploy.down import take_down
 from orchestrator.deploy.kill import enabled_regions
 from orchestrator.deploy.kill import kill as kill_all
 from orchestrator.deploy.load import load
+from orchestrator.deploy.outside import internet
 from orchestrator.deploy.plan import Plan, find_all, make_plan
 from orchestrator.deploy.provision import provision
 from orchestrator.deploy.resource import Scope
@@ -38,7 +38,7 @@ def plan(file: File = FILE) -> None:
     """Show what `up` would do on AWS, what it costs, and what would fail. Changes nothing."""
     with one_line_errors():
         deployment = load(file)
-        made = make_plan(open_door(deployment.region), deployment, my_address)
+        made = make_plan(open_door(deployment.region), deployment, internet())
         console().print(plan_shown(made))
     raise typer.Exit(1 if made.failing else 0)
 
@@ -50,7 +50,7 @@ def up(file: File = FILE, yes: Yes = False, state: State = STATE) -> None:
         deployment = load(file)
         aws = open_door(deployment.region)
         with open_journal(aws, deployment, state) as journal:
-            made = make_plan(aws, deployment, my_address)
+            made = make_plan(aws, deployment, internet())
             if made.changes:
                 console().print(plan_shown(made))
             if made.changes and not made.failing and not yes:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
-import httpx
 import typer
 from rich.console import Console
 
@@ -27,7 +26,6 @@ STATE: Final = Path.home() / ".local" / "state" / "steelyard"
 # A machine boots in one or two minutes, ends in one; a group's deletion may take some more.
 PATIENCE: Final = Patience(deadline_s=900, pause_s=5)
 SETTLE: Final = Patience(deadline_s=15, pause_s=3)
-_MY_ADDRESS: Final = "https://checkip.amazonaws.com"
 
 File = Annotated[Path, typer.Option("--file", "-f", help="What to deploy.", dir_okay=False)]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -66,17 +64,6 @@ def open_journal(aws: Aws, deployment: Deployment, state: Path) -> Journal:
     """The journal of a deployment in an account. Raises CloudError."""
     account = aws.call("sts", "get_caller_identity")["Account"]
     return Journal(state / f"{account}-{deployment.region}-{deployment.name}.jsonl", time.time)
-
-
-def my_address() -> str:
-    """The caller's own public address. Raises CloudError."""
-    try:
-        answer = httpx.get(_MY_ADDRESS, timeout=5).raise_for_status()
-    except httpx.HTTPError as error:
-        raise CloudError(
-            "your public address", str(error), "switch ssh off, or try again"
-        ) from error
-    return answer.text.strip()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import boto3
 from moto import mock_aws
@@ -22,6 +23,7 @@ from orchestrator.aws.wait import Patience
 from orchestrator.deploy.down import take_down
 from orchestrator.deploy.journal import Journal
 from orchestrator.deploy.load import parse
+from orchestrator.deploy.outside import Outside
 from orchestrator.deploy.plan import Plan, find_all, make_plan
 from orchestrator.deploy.provision import Surroundings, provision
 from orchestrator.deploy.resource import Scope
@@ -68,6 +70,9 @@ class Account:
     calls: list[Call] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     stop: Callable[[Call, Phase], bool] = lambda _call, _phase: False
+    outside: Outside = field(
+        default_factory=lambda: Outside(my_address=lambda: "203.0.113.7", fetch=lambda _: b"{}")
+    )
     deployment: Deployment = field(default_factory=lambda: parse(SETTINGS.encode()))
 
     def __post_init__(self) -> None:
@@ -91,8 +96,17 @@ class Account:
     def journal(self) -> Journal:
         return Journal(self.folder / "journal.jsonl", lambda: 0.0)
 
+    def stock(self) -> None:
+        """Both images in ECR."""
+        client = session().client("ecr")
+        has = {one["repositoryName"] for one in client.describe_repositories()["repositories"]}
+        for name in (IMAGE_WORKER, IMAGE_BALANCER):
+            if name not in has:
+                client.create_repository(repositoryName=name)
+            put_image(name, "first")
+
     def plan(self) -> Plan:
-        return make_plan(self.aws, self.deployment, lambda: "203.0.113.7")
+        return make_plan(self.aws, self.deployment, self.outside)
 
     def up(self) -> Plan:
         with self.journal as journal:
@@ -126,15 +140,16 @@ WHOLE = Counter(
 )
 
 
-def put_image(name: str, tag: str, *, seconds_later: int = 0) -> str:
+def put_image(
+    name: str, tag: str, *, seconds_later: int = 0, manifest: dict[str, Any] | None = None
+) -> str:
     """An image as an engine would push it; its digest."""
     config = f"sha256:{hashlib.sha256(f'{name}:{tag}'.encode()).hexdigest()}"
-    manifest = json.dumps(
-        {"schemaVersion": 2, "mediaType": MANIFEST, "config": {"digest": config}, "layers": []}
-    )
-    digest = f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
+    content = manifest or {"config": {"digest": config}, "layers": []}
+    text = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, **content})
+    digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
     ecr_backends[DEFAULT_ACCOUNT_ID][REGION].put_image(
-        repository_name=name, image_manifest=manifest, image_tag=tag, digest=digest
+        repository_name=name, image_manifest=text, image_tag=tag, digest=digest
     )
     for image in ecr_backends[DEFAULT_ACCOUNT_ID][REGION].repositories[name].images:
         if tag in image.image_tags:
@@ -146,8 +161,6 @@ def put_image(name: str, tag: str, *, seconds_later: int = 0) -> str:
 def an_account(folder: Path) -> Iterator[Account]:
     """A fresh account with both images in ECR."""
     with mock_aws():
-        ecr = boto3.client("ecr", REGION)
-        for name in (IMAGE_WORKER, IMAGE_BALANCER):
-            ecr.create_repository(repositoryName=name)
-            put_image(name, "first")
-        yield Account(folder)
+        made = Account(folder)
+        made.stock()
+        yield made
