@@ -1,12 +1,16 @@
-"""SIGTERM: give notice, stop accepting, finish what is pending, exit.
+"""SIGTERM: give notice, stop accepting, finish what is pending, exit. SIGUSR1: notice alone.
 
 A balancer needs `interval x fall` seconds to see a failing readiness check. A server that stops
 accepting at once, as uvicorn does by itself, loses the requests of that time; so the phases are:
 
-    serving   --TERM-->                  notice     /readyz answers 503, everything is served
+    serving   --USR1-->                  away       /readyz answers 503, everything is served
+    away      --USR2-->                  serving    it wants traffic again
+    serving, away  --TERM-->             notice     as away, for a while
     notice    --time over, TERM, INT-->  stopping   no new connections; pending requests finish
-    serving   --INT (Ctrl-C)-->          stopping   with a second for pending requests
+    serving, away  --INT (Ctrl-C)-->     stopping   with a second for pending requests
     stopping  --TERM, INT-->             forced     pending requests are cut
+
+Signals come from the worker's own machine (`docker kill --signal USR1`), never from a client.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ class Phase(enum.Enum):
     """Where in its end a worker is."""
 
     SERVING = "serving"
+    AWAY = "away"
     NOTICE = "notice"
     STOPPING = "stopping"
     FORCED = "forced"
@@ -41,18 +46,25 @@ class Cause(enum.Enum):
 
     TERM = "SIGTERM"
     INT = "SIGINT"
+    LEAVE = "SIGUSR1"
+    RETURN = "SIGUSR2"
     NOTICE_OVER = "notice over"
 
 
 TRANSITIONS: Final = {
     (Phase.SERVING, Cause.TERM): Phase.NOTICE,
     (Phase.SERVING, Cause.INT): Phase.STOPPING,
+    (Phase.SERVING, Cause.LEAVE): Phase.AWAY,
+    (Phase.AWAY, Cause.RETURN): Phase.SERVING,
+    (Phase.AWAY, Cause.TERM): Phase.NOTICE,
+    (Phase.AWAY, Cause.INT): Phase.STOPPING,
     (Phase.NOTICE, Cause.TERM): Phase.STOPPING,
     (Phase.NOTICE, Cause.INT): Phase.STOPPING,
     (Phase.NOTICE, Cause.NOTICE_OVER): Phase.STOPPING,
     (Phase.STOPPING, Cause.TERM): Phase.FORCED,
     (Phase.STOPPING, Cause.INT): Phase.FORCED,
 }
+SIGNALS: Final = (Cause.TERM, Cause.INT, Cause.LEAVE, Cause.RETURN)
 
 
 class Drain:
@@ -91,13 +103,13 @@ class DrainingServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Replace uvicorn's handlers, which stop accepting at once and end by the signal."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.drain.move, Cause.TERM)
-        loop.add_signal_handler(signal.SIGINT, self.drain.move, Cause.INT)
+        for cause in SIGNALS:
+            loop.add_signal_handler(signal.Signals[cause.value], self.drain.move, cause)
         try:
             yield
         finally:
-            loop.remove_signal_handler(signal.SIGTERM)
-            loop.remove_signal_handler(signal.SIGINT)
+            for cause in SIGNALS:
+                loop.remove_signal_handler(signal.Signals[cause.value])
 
     async def on_tick(self, counter: int) -> bool:
         """Close stalled connections once a second; the rest is uvicorn's."""
@@ -119,5 +131,5 @@ class DrainingServer(uvicorn.Server):
                 left_s = min(left_s, INTERRUPT_GRACE_S)
             self.config.timeout_graceful_shutdown = max(round(left_s), 0)
             self.should_exit = True
-        else:
+        elif phase is Phase.FORCED:
             self.force_exit = True

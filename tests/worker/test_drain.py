@@ -22,6 +22,10 @@ from tests.worker.conftest import StartWorker, wait_until
         ([Cause.TERM, Cause.TERM, Cause.NOTICE_OVER], Phase.STOPPING),
         ([Cause.TERM, Cause.INT, Cause.INT], Phase.FORCED),
         ([Cause.INT, Cause.INT, Cause.TERM], Phase.FORCED),
+        ([Cause.LEAVE, Cause.LEAVE], Phase.AWAY),
+        ([Cause.LEAVE, Cause.TERM, Cause.RETURN], Phase.NOTICE),
+        ([Cause.LEAVE, Cause.INT], Phase.STOPPING),
+        ([Cause.TERM, Cause.LEAVE, Cause.RETURN], Phase.NOTICE),
     ],
 )
 def test_phases(causes: list[Cause], phase: Phase) -> None:
@@ -51,6 +55,32 @@ def test_sigterm_gives_notice_then_finishes_what_is_pending(start_worker: StartW
         assert time.monotonic() - began_s >= 1
         wait_until(lambda: bool(worker.events("stopped")))
         assert worker.events("stopped")[0]["cut"] == 0
+
+
+def test_away_serves_on_and_comes_back(start_worker: StartWorker) -> None:
+    worker = start_worker(WORK_MODE="model")
+    with contextlib.closing(worker.connect()) as pending:
+        pending.request("GET", "/cluster1?work_ms=500")
+        wait_until(lambda: worker.get("/load").json()["pending"] == 1)
+        for _ in range(2):  # twice is once
+            worker.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: worker.get("/readyz").status == 503)
+        assert worker.get("/cluster1").status == 200
+        assert pending.getresponse().status == 200
+    wait_until(lambda: worker.get("/load").json()["pending"] == 0)
+    worker.process.send_signal(signal.SIGUSR2)
+    wait_until(lambda: worker.get("/readyz").status == 200)
+    worker.process.send_signal(signal.SIGUSR1)
+    wait_until(lambda: worker.get("/readyz").status == 503)
+    assert worker.stop(signal.SIGTERM) == 0
+    wait_until(lambda: bool(worker.events("stopped")))
+    causes = [(line["event"], line["cause"]) for line in worker.lines if "cause" in line]
+    assert causes[:4] == [
+        ("away", "SIGUSR1"),
+        ("serving", "SIGUSR2"),
+        ("away", "SIGUSR1"),
+        ("notice", "SIGTERM"),
+    ]
 
 
 def test_requests_that_outlive_the_grace_time_are_answered_503(start_worker: StartWorker) -> None:
