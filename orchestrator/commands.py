@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator import images_cli
+from orchestrator import cloud_commands, images_cli
 from orchestrator.deploy import commands as deployment
 from orchestrator.local.guard import guarded
 
@@ -19,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(images_cli.app, name="images")
+app.add_typer(cloud_commands.app, name="cloud")
 app.add_typer(deployment.app)
 
 Results = Annotated[Path, typer.Option(help="Folder for reports and logs.", file_okay=False)]

@@ -23,6 +23,7 @@ _CONFIG: Final = Config(
     read_timeout=60,
     user_agent_extra="steelyard",
 )
+_NO_KEYS: Final = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
 # For a question that the command can go on without: one try, and a short one.
 _ONCE: Final = Config(
     retries={"mode": "standard", "total_max_attempts": 1},
@@ -68,19 +69,28 @@ class Aws:
     """
 
     def __init__(
-        self, region: str, *, watch: Watch = unwatched, session: boto3.Session | None = None
+        self,
+        region: str,
+        *,
+        watch: Watch = unwatched,
+        session: boto3.Session | None = None,
+        endpoint: str | None = None,
     ) -> None:
+        """`endpoint` is the URL of another cloud; the account's own keys never go there."""
         self.region = region
         self._watch = watch
+        self._endpoint = endpoint
         with translated(f"opening a session in {region}"):
-            self._session = session or boto3.Session(region_name=region)
+            self._session = session or boto3.Session(
+                region_name=region, **({} if endpoint is None else _NO_KEYS)
+            )
         # Threads may share clients, not make them. Source: boto3 guide, "Multithreading".
         self._making = threading.Lock()
         self._clients: dict[tuple[str, Config], Any] = {}
 
     def elsewhere(self, region: str) -> Aws:
         """The same door in another region."""
-        return Aws(region, watch=self._watch)
+        return Aws(region, watch=self._watch, endpoint=self._endpoint)
 
     def call(self, service: str, operation: str, **params: Any) -> Answer:
         """The answer of one call.
@@ -117,6 +127,6 @@ class Aws:
         with self._making:
             if key not in self._clients:
                 self._clients[key] = self._session.client(
-                    service, region_name=self.region, config=config
+                    service, region_name=self.region, config=config, endpoint_url=self._endpoint
                 )
             return self._clients[key]

@@ -20,7 +20,8 @@ def main() -> None:
     parser.add_argument("--scale", type=float, required=True)
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    for chatty in ("werkzeug", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         serve(asked.state, asked.image, asked.region, asked.scale)
     except EngineError as error:

@@ -75,37 +75,47 @@ def settle(world: World) -> None:
             _move(instance, "running")
         elif state == "pending" and failed is not None:
             world.report(f"{instance.id}: {failed}")
-            _gone(instance, "Server.InternalError: the machine did not start")
+            _gone(world, instance, "Server.InternalError: the machine did not start")
         elif state == "running" and instance.id not in running:
             world.report(f"{instance.id} has ended by itself")
             world.pool.submit(world.machines.end, instance.id)  # what is left of it
-            _gone(instance, "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
+            _gone(world, instance, "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
         elif state == "shutting-down" and fate is not None and fate.done():
             if isinstance(failed, EngineError):
                 world.report(f"{instance.id}: {failed}; again")
                 setattr(instance, _FATE, world.pool.submit(world.machines.end, instance.id))
             else:
+                world.addresses.pop(instance.id, None)
                 instance.settle()
 
 
 def by_address(world: World, address: str) -> Any | None:
-    """The living instance with this private address, which a starting machine has already."""
-    idents = [ident for ident, at in world.machines.running().items() if at == address]
-    living = {one.id: one for one in world.backend("ec2").all_instances()}
-    return living.get(idents[0]) if idents else None
+    """The living instance with this private address, which a starting machine has already.
+
+    Takes no lock and asks no engine: a boot gives the metadata service one second to answer.
+    """
+    for instance in list(world.backend("ec2").all_instances()):
+        if world.addresses.get(instance.id) == address and instance.state != "terminated":
+            return instance
+    return None
 
 
 def _born(world: World, instance: Any) -> None:
     _move(instance, "pending")
     birth = Birth(ident=instance.id, type=instance.instance_type)
-    setattr(instance, _FATE, world.pool.submit(world.machines.start, birth))
+
+    def start() -> None:
+        world.addresses[birth.ident] = world.machines.start(birth)
+
+    setattr(instance, _FATE, world.pool.submit(start))
 
 
 def _move(instance: Any, state: str) -> None:
     instance._state.name, instance._state.code = state, _CODES[state]
 
 
-def _gone(instance: Any, why: str) -> None:
+def _gone(world: World, instance: Any, why: str) -> None:
+    world.addresses.pop(instance.id, None)
     instance.settle()
     instance.state_reason = StateReason(why, why.partition(":")[0])
 

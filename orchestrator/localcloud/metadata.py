@@ -15,9 +15,8 @@ from orchestrator.localcloud.world import ACCOUNT, World
 
 def tree_of(world: World, address: str) -> Tree | None:
     """All metadata of the instance at an address; None: there is none."""
-    with world.lock:
-        instance = by_address(world, address)
-        return None if instance is None else _tree(world, instance, address)
+    instance = by_address(world, address)
+    return None if instance is None else _tree(world, instance, address)
 
 
 def _tree(world: World, instance: Any, address: str) -> Tree:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -42,24 +42,13 @@ from orchestrator.localcloud.imds import Imds
 from orchestrator.localcloud.instances import real_instances
 from orchestrator.localcloud.metadata import tree_of
 from orchestrator.localcloud.registry import Registry
+from orchestrator.localcloud.standing import FILE, Standing
 from orchestrator.localcloud.steps import STEPS
 from orchestrator.localcloud.world import Clock, Step, World
 
-FILE: Final = "local-cloud.json"
 TICK_S: Final = 0.5
 IDLE_S: Final = 1800.0  # without a machine and without a call
 log = logging.getLogger("local-cloud")
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a local cloud is, as the file in the state folder says."""
-
-    pid: int
-    endpoint: str
-    region: str
-    scale: float
-    image: str
 
 
 def serve(folder: Path, image: str, region: str, scale: float) -> None:

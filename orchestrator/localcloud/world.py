@@ -98,6 +98,7 @@ class World:
     region: str  # the only one whose things move by themselves
     report: Callable[[str], None]
     notices: Notices = field(default_factory=Notices)
+    addresses: dict[str, str] = field(default_factory=dict)  # of every started machine, by id
     lock: threading.RLock = field(default_factory=threading.RLock)
     # For what takes longer than a step may: starting and ending machines, scripts on them.
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8, "cloud"))

@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from orchestrator.aws.door import Aws
-from orchestrator.deploy.commands import terminal
+from orchestrator.clouds import STATE, pace
 from orchestrator.deploy.commands.terminal import (
     FILE,
-    STATE,
     File,
     State,
     Yes,
@@ -82,12 +81,12 @@ def kill(
 ) -> None:
     """End every machine of every deployment in every region, at once; then delete the rest."""
     with one_line_errors():
-        aws = open_door((region or ["us-east-1"])[0])
+        aws = open_door(region[0] if region else None)
         regions = region or enabled_regions(aws)
         if not yes:
             asked = f"End everything of the project in {len(regions)} regions?"
             typer.confirm(asked, abort=True)
-        results = kill_all(aws, regions, console().print, terminal.PATIENCE)
+        results = kill_all(aws, regions, console().print, pace().patience)
     for one in results:
         if one.things or one.machines:
             console().print(f"{one.region}: {one.machines} machines, {one.things} things")

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,28 +16,29 @@ from rich.console import Console
 
 from orchestrator.aws.door import Aws
 from orchestrator.aws.errors import CloudError
-from orchestrator.aws.wait import Patience
+from orchestrator.clouds import ENV_STATE, open_aws, pace
 from orchestrator.deploy.journal import Journal
 from orchestrator.deploy.problems import SettingsError
 from orchestrator.deploy.provision import Surroundings
 from orchestrator.deploy.settings import Deployment
+from orchestrator.engine import EngineError
 
 FILE: Final = Path("deploy.yaml")
-STATE: Final = Path.home() / ".local" / "state" / "steelyard"
-# A machine boots in one or two minutes, ends in one; a group's deletion may take some more.
-PATIENCE: Final = Patience(deadline_s=900, pause_s=5)
-SETTLE: Final = Patience(deadline_s=15, pause_s=3)
 
 File = Annotated[Path, typer.Option("--file", "-f", help="What to deploy.", dir_okay=False)]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 State = Annotated[
-    Path, typer.Option(envvar="STEELYARD_STATE", help="Folder of the journals.", file_okay=False)
+    Path, typer.Option(envvar=ENV_STATE, help="Folder of the journals.", file_okay=False)
 ]
 
 
-def open_door(region: str) -> Aws:
-    """The door to AWS that every command goes through. Raises CloudError."""
-    return Aws(region)
+def open_door(region: str | None) -> Aws:
+    """The door that every command goes through, to AWS or the local cloud.
+
+    Errors:
+        CloudError, EngineError: it cannot be opened.
+    """
+    return open_aws(region, partial(typer.echo, err=True))
 
 
 def console() -> Console:
@@ -54,8 +56,8 @@ def surroundings() -> Surroundings:
     return Surroundings(
         clock=time.time,
         fresh_token=lambda: str(uuid.uuid4()),
-        patience=PATIENCE,
-        settle=SETTLE,
+        patience=pace().patience,
+        settle=pace().settle,
         report=report,
     )
 
@@ -76,7 +78,7 @@ def one_line_errors() -> Iterator[None]:
         for problem in error.problems:
             typer.echo(str(problem), err=True)
         raise typer.Exit(2) from error
-    except CloudError as error:
+    except (CloudError, EngineError) as error:
         typer.echo(f"error: {error}", err=True)
         if error.suggestion:
             typer.echo(f"  try: {error.suggestion}", err=True)
