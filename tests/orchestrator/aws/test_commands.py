@@ -8,14 +8,17 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from orchestrator.aws.wait import Patience
+from orchestrator.clouds import Pace
 from orchestrator.commands import app
-from orchestrator.deploy.commands import terminal
+from orchestrator.deploy.commands import life, terminal
 from tests.orchestrator.aws.account import SETTINGS, WHOLE, Account
 
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(terminal, "PATIENCE", Patience(5, 0))
+    quick = Pace(patience=Patience(5, 0), settle=Patience(0, 0))
+    for module in (terminal, life):
+        monkeypatch.setattr(module, "pace", lambda: quick)
     monkeypatch.setenv("STEELYARD_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("COLUMNS", "200")
     path = tmp_path / "deploy.yaml"
