@@ -6,6 +6,7 @@ containers  machines on a Docker engine, and the network they are on
 instances   EC2 instances are born as machines and end with them
 imds        the metadata service; `metadata` is what it tells one instance
 groups      Auto Scaling groups move: `members`, `health`; `group_calls` is what may be asked
+metrics     CPU of instances and groups; `scaling` tracks it, `schedule` sets sizes in time
 addresses   Elastic addresses that answer
 registry    a real registry in ECR's place; `ecr` tells what is in it
 commands    SSM: scripts on machines; `console`: what a machine wrote to its console

@@ -19,6 +19,7 @@ from moto.core.responses import ActionResult, EmptyResult
 
 from orchestrator.localcloud.groups import DELETING, ENDING, end_member, is_deleting
 from orchestrator.localcloud.members import company_of, member_of
+from orchestrator.localcloud.scaling import policies_by_group
 from orchestrator.localcloud.world import World
 
 _PAGE: Final = 100
@@ -29,6 +30,7 @@ _SIZES: Final = ("min_size", "max_size", "desired_capacity")
 def real_groups(world: World) -> Iterator[None]:
     """While this lasts, groups of the world's region move by `groups.move_groups` alone."""
     with ExitStack() as stack:
+        stack.enter_context(policies_by_group())
 
         def put(owner: type, **methods: Callable[..., Any]) -> None:
             for name, method in methods.items():
@@ -73,6 +75,9 @@ def refuse_sizes(name: str, smallest: int, largest: int, desired: int) -> None:
 
 def _set_desired_capacity(self: Any, new_capacity: int | None) -> None:
     self.desired_capacity = self.min_size if new_capacity is None else new_capacity
+    company_of(
+        self
+    ).reason = f"a user request set group desired capacity to {self.desired_capacity}"
 
 
 def _checked_create(plain: Callable[..., Any]) -> Callable[..., Any]:

@@ -55,8 +55,8 @@ def _move(world: World, group: Any) -> None:
     elif missing < 0 and not suspended(group, "Terminate"):
         for state in to_end(world, counted, -missing):
             cause = (
-                "an instance was taken out of service in response to a difference between desired "
-                f"and actual capacity, shrinking the capacity to {group.desired_capacity}."
+                f"{company_of(group).reason}. An instance was taken out of service, shrinking the "
+                f"capacity to {group.desired_capacity}."
             )
             end_member(world, group, state, cause)
 
@@ -81,7 +81,6 @@ def to_end(world: World, states: list[Any], count: int) -> list[Any]:
                 -full[s.availability_zone],
                 int(s.launch_template["Version"]) if s.launch_template else 0,
                 member_of(world, s).launched_s,
-                s.instance_id,
             ),
         )
         left.remove(one)
@@ -222,8 +221,8 @@ def _launched(world: World, group: Any) -> bool:
     if now_s < record.not_before_s:
         return False
     cause = (
-        "an instance was started in response to a difference between desired and actual "
-        f"capacity, increasing the capacity towards {group.desired_capacity}."
+        f"{record.reason}. An instance was started in response to a difference between desired and "
+        f"actual capacity, increasing the capacity towards {group.desired_capacity}."
     )
     activity = begin(world, group, "Launching a new EC2 instance", cause)
     try:

@@ -1,6 +1,7 @@
 """What is known of a group and of its instances beyond what moto keeps: times, waits, activities.
 
-The records hang on moto's own objects, so that they go when those go. Times are cloud time.
+The records hang on moto's own objects, so that they go when those go. Their times are cloud time;
+what the API tells is the wall clock's, which those who ask go by.
 """
 
 from __future__ import annotations
@@ -15,7 +16,17 @@ from orchestrator.localcloud.world import World
 
 _RECORD: Final = "steelyard_record"
 _ACTIVITIES_KEPT: Final = 500
+_SAMPLES_KEPT: Final = 60  # the longest look back of a scaling policy is fifteen
 GLOBAL_TIMEOUT_S: Final = 172_800  # of a wait, whatever its heartbeats say; AWS's 48 hours
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """CPU in percent by instance id, over the `width_s` cloud seconds that ended at `at_s`."""
+
+    at_s: float
+    width_s: float
+    percent: dict[str, float]
 
 
 @dataclass(slots=True)
@@ -40,12 +51,15 @@ class Member:
 
 @dataclass(slots=True)
 class Company:
-    """A group. `not_before_s` holds launches back after one that failed."""
+    """A group. `not_before_s` holds launches back after one that failed; `reason` is why its
+    capacity was changed last; `cpu` is told by `metrics`."""
 
     activities: deque[dict[str, Any]] = field(
         default_factory=lambda: deque(maxlen=_ACTIVITIES_KEPT)
     )
     not_before_s: float = 0.0
+    reason: str = "a user request created or changed the group"
+    cpu: deque[Sample] = field(default_factory=lambda: deque(maxlen=_SAMPLES_KEPT))
 
 
 def member_of(world: World, state: Any) -> Member:
@@ -69,7 +83,7 @@ def company_of(group: Any) -> Company:
 
 def begin(world: World, group: Any, description: str, cause: str) -> dict[str, Any]:
     """A scaling activity, in the words of the API, as it is told from now on."""
-    at = datetime.fromtimestamp(world.clock.now(), UTC)
+    at = datetime.fromtimestamp(world.clock.wall(), UTC)
     activity = {
         "ActivityId": str(uuid4()),
         "AutoScalingGroupName": group.name,
@@ -87,7 +101,7 @@ def begin(world: World, group: Any, description: str, cause: str) -> dict[str, A
 def finish(world: World, activity: dict[str, Any], status: str, message: str = "") -> None:
     """It is over: `Successful`, `Failed` or `Cancelled`."""
     activity["StatusCode"] = status
-    activity["EndTime"] = datetime.fromtimestamp(world.clock.now(), UTC)
+    activity["EndTime"] = datetime.fromtimestamp(world.clock.wall(), UTC)
     activity["Progress"] = 100
     if message:
         activity["StatusMessage"] = message

@@ -6,6 +6,9 @@ from typing import Final
 
 from orchestrator.localcloud.groups import move_groups
 from orchestrator.localcloud.instances import settle
+from orchestrator.localcloud.metrics import measure
+from orchestrator.localcloud.scaling import scale
+from orchestrator.localcloud.schedule import run_schedule
 from orchestrator.localcloud.world import Step
 
-STEPS: Final[tuple[Step, ...]] = (settle, move_groups)
+STEPS: Final[tuple[Step, ...]] = (settle, measure, scale, run_schedule, move_groups)
