@@ -1,4 +1,4 @@
-"""`steelyard cloud start | stop | status`: the local cloud's process."""
+"""`steelyard cloud start | stop | status | interrupt`: the local cloud's process."""
 
 from __future__ import annotations
 
@@ -45,6 +45,23 @@ def status() -> None:
 
     known = standing(state_folder())
     typer.echo(f"{known.region} at {known.endpoint}" if known else "none is running")
+
+
+@app.command()
+def interrupt(
+    instance: Annotated[str, typer.Argument(help="A spot instance, as `steelyard status` has it.")],
+) -> None:
+    """Take a spot instance back: a notice now, the end two cloud minutes later."""
+    from orchestrator.localcloud.attach import standing  # noqa: PLC0415 - takes a second to load
+    from orchestrator.localcloud.doors import ask_to_interrupt  # noqa: PLC0415 - likewise
+
+    known = standing(state_folder())
+    try:
+        if known is None:
+            raise CloudError("local cloud", "none is running", "steelyard cloud start")
+        typer.echo(f"{instance} ends at {ask_to_interrupt(known.endpoint, instance)}")
+    except CloudError as error:
+        raise _told(error) from error
 
 
 def _told(error: CloudError | EngineError) -> typer.Exit:

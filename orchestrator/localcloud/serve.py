@@ -35,6 +35,7 @@ from orchestrator.localcloud.containers import (
     make_network,
     remove_all,
 )
+from orchestrator.localcloud.doors import opened
 from orchestrator.localcloud.ecr import real_images
 from orchestrator.localcloud.gaps import filled
 from orchestrator.localcloud.group_calls import real_groups
@@ -76,7 +77,7 @@ class Api:
     """moto's server on several addresses; one call at a time, never beside a step."""
 
     def __init__(self, world: World) -> None:
-        self._app = DomainDispatcherApplication(create_backend_app)
+        self._app = opened(world, DomainDispatcherApplication(create_backend_app))
         self._world = world
         self._servers: list[BaseWSGIServer] = []
         self.last_call = time.monotonic()

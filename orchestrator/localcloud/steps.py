@@ -9,6 +9,7 @@ from orchestrator.localcloud.instances import settle
 from orchestrator.localcloud.metrics import measure
 from orchestrator.localcloud.scaling import scale
 from orchestrator.localcloud.schedule import run_schedule
+from orchestrator.localcloud.spot import take_back
 from orchestrator.localcloud.world import Step
 
-STEPS: Final[tuple[Step, ...]] = (settle, measure, scale, run_schedule, move_groups)
+STEPS: Final[tuple[Step, ...]] = (settle, take_back, measure, scale, run_schedule, move_groups)
