@@ -52,3 +52,11 @@ TAG_SPEC: Final = "steelyard:spec"  # digest of what it was made from; set when 
 TAG_BEGUN: Final = "steelyard:begun"  # the same from the start, where it must be known early
 IMAGE_WORKER: Final = "steelyard-worker"
 IMAGE_BALANCER: Final = "steelyard-balancer"
+
+# -- the end of a machine ------------------------------------------------------------------------
+HOOK_TERMINATING: Final = "steelyard-drain"  # lifecycle hook of every group
+HOOK_TIMEOUT_S: Final = 180  # without a heartbeat; a machine that is stuck goes after it
+DRAIN_NOTICE_S: Final = 8  # until every balancer has seen /readyz fail: above interval x fall
+DRAIN_DEADLINE_S: Final = 120  # of a drain that the group waits for, notice included
+DRAIN_SPOT_S: Final = 90  # of one before an interruption, which comes 120 s after its notice
+DRAIN_STOP_S: Final = 40  # for the container after SIGTERM: above its own drain

@@ -2,7 +2,7 @@
 
 load, settings, problems, machines   `deploy.yaml` as frozen data, or every mistake in it
 facts            what the account has that it stands on, and checks of what would fail later
-boot, permissions, desired           everything that should exist, as specs. Pure
+boot, host, permissions, desired     everything that should exist, as specs. Pure
 resource, resources                  one kind of thing each: find, create, complete, delete
 plan             what there is against what should be: steps
 journal          what was begun and what was finished

@@ -19,6 +19,7 @@ from services.contract import ADMIN_PORT, BALANCER_PORT, TAG_CLUSTER, TAG_DEPLOY
 
 MAX_BYTES: Final = 16 * 1024  # before base64. Source: EC2 user guide, "User data considerations"
 CONFIG_FOLDER: Final = "/etc/steelyard"
+_END: Final = "--- end of file"  # a line that no file has
 _BODY: Final = Path(__file__).with_name("boot.sh")
 
 
@@ -32,6 +33,7 @@ class Boot:
     environment: Mapping[str, str]
     publish: tuple[str, ...]  # docker run --publish
     files: Mapping[str, str]  # in CONFIG_FOLDER
+    host: Mapping[str, str]  # those that watch over the container, in the same folder
     end_after_s: int | None
 
 
@@ -52,8 +54,9 @@ def render(boot: Boot) -> str:
         f"END_AFTER_MIN={(boot.end_after_s or 0) // 60}",
         f"mkdir -p {CONFIG_FOLDER}",
     ]
-    for name, text in sorted({"env": env, **boot.files}.items()):
-        lines.append(f"printf %s {shlex.quote(text)} >{CONFIG_FOLDER}/{name}")
+    for name, text in sorted({"env": env, **boot.host, **boot.files}.items()):
+        # As it stands, so that whoever looks at the user data can read it.
+        lines.append(f"cat >{CONFIG_FOLDER}/{name} <<'{_END}'\n{text.rstrip()}\n{_END}")
     script = "\n".join(lines) + "\n" + _BODY.read_text()
     size = len(script.encode())
     if size > MAX_BYTES:

@@ -48,4 +48,8 @@ docker run -d --name steelyard --restart unless-stopped $PUBLISH \
   --log-opt "awslogs-group=$LOG_GROUP" --log-opt "awslogs-stream=$INSTANCE" \
   --env-file /etc/steelyard/env --env "INSTANCE_ID=$INSTANCE" \
   --volume /etc/steelyard:/etc/steelyard:ro "$IMAGE"
+
+cp /etc/steelyard/*.service /etc/systemd/system/
+systemctl daemon-reload
+systemctl enable --now steelyard steelyard-drain
 told "started $IMAGE"

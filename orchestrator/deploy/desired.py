@@ -7,15 +7,18 @@ from typing import Any, Final
 
 from orchestrator.deploy.boot import Boot, balancer_config, render
 from orchestrator.deploy.facts import Facts
+from orchestrator.deploy.host import Role, host_files
 from orchestrator.deploy.machines import PUBLIC_IPV4_USD_HOUR, TYPES, machine_usd_hour
 from orchestrator.deploy.permissions import balancer_policy, worker_policy
-from orchestrator.deploy.resource import Key, Ref, Wanted
+from orchestrator.deploy.resource import Key, Ref, Scope, Wanted, title
 from orchestrator.deploy.settings import DISK_GIB, Cluster, Deployment
 from services.contract import (
     ADMIN_PORT,
     BALANCER_PORT,
     ENV_CLUSTER_NAME,
     ENV_WORK_MS,
+    HOOK_TERMINATING,
+    HOOK_TIMEOUT_S,
     IMAGE_BALANCER,
     IMAGE_WORKER,
     PROJECT,
@@ -30,8 +33,8 @@ LOGS: Final = Key("log group", "logs")
 FRONT: Final = Key("security group", "front")
 WORKERS: Final = Key("security group", "workers")
 ADDRESS: Final = Key("address", "front")
-BALANCER: Final = "balancer"
-WORKER: Final = "worker"
+BALANCER: Final[Role] = "balancer"
+WORKER: Final[Role] = "worker"
 
 
 def desire(deployment: Deployment, facts: Facts) -> tuple[Wanted, ...]:
@@ -45,9 +48,10 @@ def desire(deployment: Deployment, facts: Facts) -> tuple[Wanted, ...]:
         Wanted(key=LOGS, spec={"name": logs, "days": LOG_DAYS}, details=f"{logs}, {LOG_DAYS} days"),
         *_network(deployment, facts),
     ]
+    groups = title(Scope(deployment.name), "*")
     for name, policy in ((WORKER, worker_policy), (BALANCER, balancer_policy)):
         role, profile = Key("role", name), Key("instance profile", name)
-        document = policy(deployment.region, facts.account, logs)
+        document = policy(deployment.region, facts.account, logs, groups)
         wanted.append(Wanted(key=role, spec={"policy": document}))
         wanted.append(Wanted(key=profile, spec={"role": Ref(role)}, needs=(role,)))
     for cluster in deployment.clusters:
@@ -78,6 +82,7 @@ def _network(deployment: Deployment, facts: Facts) -> list[Wanted]:
 
 def _cluster(deployment: Deployment, facts: Facts, cluster: Cluster, logs: str) -> list[Wanted]:
     tags = {TAG_CLUSTER: cluster.name}
+    group_name = title(Scope(deployment.name), cluster.name)
     environment = {ENV_CLUSTER_NAME: cluster.name, ENV_WORK_MS: f"{cluster.work_ms:g}"}
     user_data = render(
         Boot(
@@ -87,6 +92,7 @@ def _cluster(deployment: Deployment, facts: Facts, cluster: Cluster, logs: str) 
             environment=environment,
             publish=(f"{WORKER_PORT}:{WORKER_PORT}",),
             files={},
+            host=host_files(role=WORKER, region=deployment.region, group=group_name),
             end_after_s=deployment.ttl,
         )
     )
@@ -118,6 +124,7 @@ def _cluster(deployment: Deployment, facts: Facts, cluster: Cluster, logs: str) 
             "tags": tags,
             "scaling": scaling,
             "ttl_s": deployment.ttl,
+            "hooks": {HOOK_TERMINATING: HOOK_TIMEOUT_S},
         },
         needs=(template.key,),
         usd_hour=bounds.desired * machine_usd_hour(cluster.type, DISK_GIB),
@@ -135,6 +142,7 @@ def _balancer(deployment: Deployment, facts: Facts, logs: str) -> list[Wanted]:
             environment={"AWS_REGION": deployment.region},
             publish=(f"{HTTP_PORT}:{BALANCER_PORT}", f"127.0.0.1:{ADMIN_PORT}:{ADMIN_PORT}"),
             files={"balancer.yaml": balancer_config(deployment)},
+            host=host_files(role=BALANCER, region=deployment.region, group=None),
             end_after_s=deployment.ttl,
         )
     )

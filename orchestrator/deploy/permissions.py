@@ -28,6 +28,10 @@ _PULL: Final = [
     "ecr:BatchGetImage",
     "ecr:GetDownloadUrlForLayer",
 ]
+_DRAINED: Final = [
+    "autoscaling:CompleteLifecycleAction",
+    "autoscaling:RecordLifecycleActionHeartbeat",
+]
 _WATCH: Final = [
     "autoscaling:DescribeAutoScalingGroups",
     "cloudwatch:GetMetricData",
@@ -35,18 +39,24 @@ _WATCH: Final = [
 ]
 
 
-def worker_policy(region: str, account: str, log_group: str) -> dict[str, Any]:
-    """Pull the worker's image, write logs and metrics, answer SSM."""
-    return _policy(_machine(region, account, log_group, IMAGE_WORKER))
+def worker_policy(region: str, account: str, log_group: str, groups: str) -> dict[str, Any]:
+    """Pull the worker's image, write logs and metrics, answer SSM, end a drain of its group."""
+    return _policy(_machine(region, account, log_group, groups, IMAGE_WORKER))
 
 
-def balancer_policy(region: str, account: str, log_group: str) -> dict[str, Any]:
+def balancer_policy(region: str, account: str, log_group: str, groups: str) -> dict[str, Any]:
     """The same for the balancer's image, and look for targets and their CPU."""
-    statements = _machine(region, account, log_group, IMAGE_BALANCER)
+    statements = _machine(region, account, log_group, groups, IMAGE_BALANCER)
     return _policy([*statements, _allow(_WATCH)])  # describe calls know no resources
 
 
-def _machine(region: str, account: str, log_group: str, image: str) -> list[dict[str, Any]]:
+def _machine(
+    region: str, account: str, log_group: str, groups: str, image: str
+) -> list[dict[str, Any]]:
+    """`groups` is the pattern of the names of the deployment's Auto Scaling groups."""
+    group = (
+        f"arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{groups}"
+    )
     logs = f"arn:aws:logs:{region}:{account}:log-group:{log_group}:*"
     metrics = _allow(["cloudwatch:PutMetricData"])
     metrics["Condition"] = {"StringEquals": {"cloudwatch:namespace": METRICS_NAMESPACE}}
@@ -55,6 +65,7 @@ def _machine(region: str, account: str, log_group: str, image: str) -> list[dict
         _allow(_PULL, f"arn:aws:ecr:{region}:{account}:repository/{image}"),
         _allow(["logs:CreateLogStream", "logs:PutLogEvents"], logs),
         metrics,
+        _allow(_DRAINED, group),
         _allow(_AGENT),
     ]
 

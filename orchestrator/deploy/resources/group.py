@@ -13,10 +13,12 @@ from services.contract import TAG_SPEC
 
 _POLICY = "cpu"
 _HEALTH_GRACE_S = 300
+_ENDING = "autoscaling:EC2_INSTANCE_TERMINATING"
 
 
 class Group:
-    """Spec: template, subnets, min, max, desired, tags, scaling {cpu_percent, cooldown_s}, ttl_s.
+    """Spec: template, subnets, min, max, desired, tags, scaling {cpu_percent, cooldown_s}, ttl_s,
+    hooks {name: seconds} before a machine ends.
 
     Its id is its name. The number of machines is the group's own between min and max: a repeated
     `up` leaves what the scaling policy decided.
@@ -79,8 +81,22 @@ class Group:
             DesiredCapacity=desired,
             **_shape(making),
         )
+        self._hook(aws, ident, spec["hooks"])
         self._scale_by_cpu(aws, ident, spec["scaling"])
         self._end_in_time(aws, ident, making)
+
+    def _hook(self, aws: Aws, ident: str, hooks: dict[str, int]) -> None:
+        """Before a machine ends, the group waits for its word, or for so many seconds."""
+        for name, timeout_s in hooks.items():
+            aws.call(
+                "autoscaling",
+                "put_lifecycle_hook",
+                AutoScalingGroupName=ident,
+                LifecycleHookName=name,
+                LifecycleTransition=_ENDING,
+                HeartbeatTimeout=timeout_s,
+                DefaultResult="CONTINUE",
+            )
 
     def _scale_by_cpu(self, aws: Aws, ident: str, scaling: dict[str, Any] | None) -> None:
         if scaling is None:

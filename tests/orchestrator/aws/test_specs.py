@@ -13,6 +13,7 @@ import yaml
 
 from orchestrator.aws.errors import CloudError
 from orchestrator.deploy.boot import MAX_BYTES, Boot, balancer_config, render
+from orchestrator.deploy.host import host_files
 from services.balancer.settings import parse
 from tests.orchestrator.aws.account import Account, changed
 
@@ -100,12 +101,13 @@ def boot(text: str) -> Boot:
         environment={"A": "it's"},
         publish=("80:8000",),
         files={"balancer.yaml": text},
+        host=host_files(role="worker", region="eu-west-1", group="steelyard-demo-cluster1"),
         end_after_s=None,
     )
 
 
 def test_user_data_over_16_kib_is_refused() -> None:
-    render(boot("x" * (MAX_BYTES // 2)))
+    render(boot("x" * (MAX_BYTES // 4)))
     with pytest.raises(CloudError, match="EC2 takes 16384"):
         render(boot("x" * MAX_BYTES))
 
