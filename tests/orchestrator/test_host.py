@@ -31,7 +31,7 @@ DOCKER = """\
 echo "docker $*" >>"$CALLS"
 case $1 in
   kill) kill -USR1 "$WORKER_PID" ;;
-  inspect) if kill -0 "$WORKER_PID"; then echo true; else echo false; fi ;;
+  inspect) if kill -0 "$WORKER_PID" 2>/dev/null; then echo true; else echo false; fi ;;
   stop) kill -TERM "$WORKER_PID" ;;
 esac
 """
