@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -91,6 +92,18 @@ class Aws:
     def elsewhere(self, region: str) -> Aws:
         """The same door in another region."""
         return Aws(region, watch=self._watch, endpoint=self._endpoint)
+
+    def watched(self, also: Watch) -> Aws:
+        """The same door, its clients shared, with another watch after its own."""
+        first = self._watch
+
+        def both(call: Call, phase: Phase) -> None:
+            first(call, phase)
+            also(call, phase)
+
+        door = copy.copy(self)
+        door._watch = both
+        return door
 
     def call(self, service: str, operation: str, **params: Any) -> Answer:
         """The answer of one call.

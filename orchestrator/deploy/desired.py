@@ -158,12 +158,14 @@ def _balancer(deployment: Deployment, facts: Facts, logs: str) -> list[Wanted]:
         tags={},
         spot=False,
     )
+    subnets = list(facts.subnets_of.get(type_name, ()))
     instance = Wanted(
         key=Key("instance", BALANCER),
         spec={
             "template": Ref(template.key),
             "template_digest": Ref(template.key, digest=True),
-            "subnet": next(iter(facts.subnets_of.get(type_name, ())), "unknown"),
+            "subnet": subnets[0] if subnets else "unknown",
+            "other_subnets": subnets[1:],
             "address": Ref(ADDRESS),
         },
         needs=(template.key, ADDRESS),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ Entry = dict[str, Any]
 
 
 class Journal:
-    """An append-only file, held by one run at a time.
+    """An append-only file, held by one run at a time, written by any of its threads.
 
     Errors:
         CloudError: the file cannot be written, or another run holds it.
@@ -35,6 +36,7 @@ class Journal:
         self.path = path
         self._clock = clock
         self._file: TextIO
+        self._writing = threading.Lock()
         self._entries: list[Entry] = []
 
     def __enter__(self) -> Journal:
@@ -119,16 +121,19 @@ class Journal:
         return list(begun.values())
 
     def _since_empty(self) -> list[Entry]:
-        empties = [i for i, entry in enumerate(self._entries) if entry["phase"] == "empty"]
-        return self._entries[empties[-1] + 1 if empties else 0 :]
+        with self._writing:
+            entries = list(self._entries)
+        empties = [i for i, entry in enumerate(entries) if entry["phase"] == "empty"]
+        return entries[empties[-1] + 1 if empties else 0 :]
 
     def _write(self, entry: Entry) -> None:
         entry = {"at": self._clock(), **entry}
-        self._entries.append(entry)
         try:
-            self._file.write(json.dumps(entry) + "\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with self._writing:
+                self._entries.append(entry)
+                self._file.write(json.dumps(entry) + "\n")
+                self._file.flush()
+                os.fsync(self._file.fileno())
         except OSError as error:
             raise CloudError(f"journal {self.path}", error.strerror or str(error)) from error
 

@@ -188,9 +188,7 @@ class _Run:
             self._around.report(f"create {step.key}: {step.details}")
             noted = {"digest": making.digest, "token": making.token}
             with self._journal.around("create", step.key, **noted) as entry:
-                ident = entry["id"] = when_visible(
-                    lambda: kind.create(self._aws, making), patience
-                )
+                ident = entry["id"] = when_visible(lambda: kind.create(self._aws, making), patience)
         show("complete")
         with self._journal.around("complete", step.key, id=ident):
             when_visible(lambda: kind.complete(self._aws, ident, making), patience)

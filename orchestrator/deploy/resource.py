@@ -18,7 +18,8 @@ from services.contract import PROJECT, TAG_DEPLOYMENT, TAG_PROJECT, TAG_RESOURCE
 
 Spec = Mapping[str, Any]
 # An image of the day is taken when something is made; a newer one alone changes nothing.
-_NOT_COMPARED = frozenset({"ami"})
+# Where else a machine may be put says nothing of one that runs.
+_NOT_COMPARED = frozenset({"ami", "other_subnets"})
 
 
 @dataclass(frozen=True, slots=True, order=True)

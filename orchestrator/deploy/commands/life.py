@@ -25,6 +25,7 @@ from orchestrator.deploy.kill import kill as kill_all
 from orchestrator.deploy.load import load
 from orchestrator.deploy.outside import internet
 from orchestrator.deploy.plan import Plan, find_all, make_plan
+from orchestrator.deploy.progress import shown
 from orchestrator.deploy.provision import provision
 from orchestrator.deploy.resource import Scope
 from orchestrator.deploy.show import plan_shown
@@ -54,7 +55,8 @@ def up(file: File = FILE, yes: Yes = False, state: State = STATE) -> None:
                 console().print(plan_shown(made))
             if made.changes and not made.failing and not yes:
                 typer.confirm("Go on?", abort=True)
-            provision(aws, made, journal, surroundings())
+            with shown(console()) as (line, turn):
+                provision(aws, made, journal, surroundings(line, turn))
         _say_where(aws, made)
 
 

@@ -16,9 +16,11 @@ from rich.console import Console
 
 from orchestrator.aws.door import Aws
 from orchestrator.aws.errors import CloudError
+from orchestrator.aws.wait import Report
 from orchestrator.clouds import ENV_STATE, open_aws, pace
 from orchestrator.deploy.journal import Journal
 from orchestrator.deploy.problems import SettingsError
+from orchestrator.deploy.progress import Show, unseen
 from orchestrator.deploy.provision import Surroundings
 from orchestrator.deploy.settings import Deployment
 from orchestrator.engine import EngineError
@@ -51,7 +53,7 @@ def report(line: str) -> None:
     console().print(line, markup=False, soft_wrap=True)
 
 
-def surroundings() -> Surroundings:
+def surroundings(report: Report = report, show: Show = unseen) -> Surroundings:
     """Time, chance, patience and the terminal."""
     return Surroundings(
         clock=time.time,
@@ -59,6 +61,7 @@ def surroundings() -> Surroundings:
         patience=pace().patience,
         settle=pace().settle,
         report=report,
+        show=show,
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from orchestrator.aws.door import Aws
 from orchestrator.deploy.resource import Found, Making, Scope, as_dict, found
 from orchestrator.deploy.resources.gone import unless
-from orchestrator.deploy.resources.visible import call_when_visible
 from services.contract import TAG_SPEC
 
 _POLICY = "cpu"
@@ -52,11 +51,9 @@ class Group:
         spec = making.spec
         tags = {**making.tags, **spec["tags"]}
         with unless("AlreadyExists"):
-            call_when_visible(
-                aws,
+            aws.call(
                 "autoscaling",
                 "create_auto_scaling_group",
-                making.patience,
                 AutoScalingGroupName=making.title,
                 DesiredCapacity=spec["desired"],
                 HealthCheckType="EC2",

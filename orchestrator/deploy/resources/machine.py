@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from orchestrator.aws.door import Aws
+from orchestrator.aws.errors import CloudError
 from orchestrator.aws.wait import wait_until
 from orchestrator.deploy.resource import (
     Found,
@@ -16,10 +17,11 @@ from orchestrator.deploy.resource import (
     specification,
 )
 from orchestrator.deploy.resources.gone import unless
-from orchestrator.deploy.resources.visible import call_when_visible
 from services.contract import TAG_BEGUN
 
 ALIVE: Final = ("pending", "running", "stopping", "stopped")
+# This zone has none left, or never had any. Source: EC2 API reference, "Error codes".
+_FULL: Final = ("InsufficientInstanceCapacity", "Unsupported")
 OF_A_GROUP: Final = "aws:autoscaling:groupName"
 
 
@@ -61,7 +63,10 @@ class Address:
 
 
 class Instance:
-    """Spec: template, template_digest, subnet, address. Replaced when its template changes."""
+    """Spec: template, template_digest, subnet, other_subnets, address.
+
+    Replaced when its template changes.
+    """
 
     name = "instance"
     replaced = True
@@ -81,17 +86,28 @@ class Instance:
         return sorted(machines, key=lambda m: (m.key, m.about["launched"], m.ident))
 
     def create(self, aws: Aws, making: Making) -> str:
+        """In the first subnet whose zone has room."""
+        subnets = (making.spec["subnet"], *making.spec["other_subnets"])
+        for number, subnet in enumerate(subnets):
+            try:
+                return self._run(aws, making, subnet, number)
+            except CloudError as error:
+                if error.code not in _FULL or subnet == subnets[-1]:
+                    raise
+                making.report(f"{making.key}: {subnet} has no room, on to the next")
+        raise CloudError(str(making.key), "there is no subnet for it")
+
+    def _run(self, aws: Aws, making: Making, subnet: str, number: int) -> str:
         tags = {**making.tags, TAG_BEGUN: making.digest}
-        made = call_when_visible(
-            aws,
+        made = aws.call(
             "ec2",
             "run_instances",
-            making.patience,
             LaunchTemplate={"LaunchTemplateId": making.spec["template"], "Version": "$Default"},
-            SubnetId=making.spec["subnet"],
+            SubnetId=subnet,
             MinCount=1,
             MaxCount=1,
-            ClientToken=making.token,
+            # A token stands for one request with its parameters.
+            ClientToken=f"{making.token}-{number}" if number else making.token,
             # The template says the same; it is said here again so that no instance is without.
             TagSpecifications=[specification(kind, tags) for kind in ("instance", "volume")],
         )

@@ -8,9 +8,8 @@ idempotency" and "Eventual consistency".
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from orchestrator.aws.door import Answer, Aws
 from orchestrator.aws.errors import CloudError
 from orchestrator.aws.wait import Patience, until_visible
 
@@ -27,13 +26,6 @@ def when_visible(act: Callable[[], T], patience: Patience) -> T:
     """
     wait = Patience(min(_DEADLINE_S, patience.deadline_s), patience.pause_s)
     return until_visible(act, _not_there, wait)
-
-
-def call_when_visible(
-    aws: Aws, service: str, operation: str, patience: Patience, **params: Any
-) -> Answer:
-    """`Aws.call`, repeated while the answer is that the instance profile does not exist."""
-    return when_visible(lambda: aws.call(service, operation, **params), patience)
 
 
 def _not_there(error: CloudError) -> bool:
