@@ -7,6 +7,7 @@ before the call went out, and after it took effect but before its answer was rea
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,16 @@ from tests.orchestrator.aws.account import WHOLE, Account, Killed, an_account
 
 
 def at(number: int, phase: Phase) -> Callable[[Call, Phase], bool]:
-    """Stop at the number-th changing call from now (from 0)."""
-    seen = -1
+    """Stop at the number-th changing call from now (from 0), whichever thread makes it."""
+    numbers = count()
+    chosen: list[Call] = []
 
     def stop(call: Call, now: Phase) -> bool:
-        nonlocal seen
         if call.reads:
             return False
-        seen += now == "before"
-        return seen == number and now == phase
+        if now == "before" and next(numbers) == number:
+            chosen.append(call)
+        return now == phase and any(call is one for one in chosen)
 
     return stop
 
