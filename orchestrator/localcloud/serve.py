@@ -26,6 +26,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from orchestrator.engine import EngineError, connected
 from orchestrator.localcloud.addresses import real_addresses
+from orchestrator.localcloud.alarms import alarms_begin_unknown
 from orchestrator.localcloud.commands import real_commands
 from orchestrator.localcloud.console import real_consoles
 from orchestrator.localcloud.containers import (
@@ -42,6 +43,7 @@ from orchestrator.localcloud.group_calls import real_groups
 from orchestrator.localcloud.imds import Imds
 from orchestrator.localcloud.instances import real_instances
 from orchestrator.localcloud.metadata import tree_of
+from orchestrator.localcloud.metric_data import real_metric_data
 from orchestrator.localcloud.registry import Registry
 from orchestrator.localcloud.standing import FILE, Standing
 from orchestrator.localcloud.steps import STEPS
@@ -136,6 +138,8 @@ def _cloud(
             filled(),
             real_instances(world),
             real_groups(world),
+            real_metric_data(),
+            alarms_begin_unknown(),
             real_addresses(world, network.elastic),
             real_commands(world),
             real_consoles(world),

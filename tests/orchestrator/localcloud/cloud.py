@@ -13,9 +13,11 @@ import boto3
 from moto import mock_aws
 
 from orchestrator.engine import EngineError
+from orchestrator.localcloud.alarms import alarms_begin_unknown
 from orchestrator.localcloud.gaps import filled
 from orchestrator.localcloud.group_calls import real_groups
 from orchestrator.localcloud.instances import real_instances
+from orchestrator.localcloud.metric_data import real_metric_data
 from orchestrator.localcloud.steps import STEPS
 from orchestrator.localcloud.world import Birth, Clock, Ran, Step, World
 
@@ -185,7 +187,13 @@ def a_cloud() -> Iterator[Cloud]:
     """A cloud within `an_account`, with nothing in it."""
     cloud = Cloud()
     with ExitStack() as stack:
-        for patches in (filled(), real_instances(cloud.world), real_groups(cloud.world)):
+        for patches in (
+            filled(),
+            real_instances(cloud.world),
+            real_groups(cloud.world),
+            real_metric_data(),
+            alarms_begin_unknown(),
+        ):
             stack.enter_context(patches)
         yield cloud
         for service in _RESET:
