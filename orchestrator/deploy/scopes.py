@@ -59,7 +59,6 @@ UNSEEN: Final = (
     ("ec2:CreateLaunchTemplateVersion", "up, where a cluster has changed"),
     ("ec2:ModifyLaunchTemplate", "up, where a cluster has changed"),
     ("autoscaling:DeletePolicy", "up, where a cluster no longer scales"),
-    ("autoscaling:DeleteLifecycleHook", "down"),
     ("autoscaling:DeleteScheduledAction", "up, where the time to live was taken away"),
     ("autoscaling:DescribeScheduledActions", "up, without a time to live"),
 )

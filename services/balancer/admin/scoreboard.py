@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from services.balancer.config import ClusterConfig
 from services.balancer.fleet.attend import Fleet
-from services.balancer.fleet.registry import Member
+from services.balancer.fleet.registry import LEAVING, Member
 from services.balancer.ledger import LATENCY_BOUNDS_US, Ledger, TargetCell
 
 QUANTILES: Final = {"p50_ms": 0.50, "p95_ms": 0.95, "p99_ms": 0.99}
@@ -93,6 +93,7 @@ def target_data(member: Member, ledger: Ledger) -> dict[str, Any]:
         "check_error": member.check_error,
         "since": when(member.since),
         "sources": sorted(member.sources),
+        "leaving": member.sources == {LEAVING},  # until another can take its place
         "slot": member.slot,
         "pending": ledger.pending_total(member.slot),
         "requests": totals[TargetCell.REQUESTS],
