@@ -17,11 +17,13 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.parsers import ResponseParserError
 
 _LOGIN: Final = "set AWS_PROFILE or AWS_ACCESS_KEY_ID, or run: aws configure"
 _EXPIRED: Final = (
     "log in again (aws sso login), or fetch new temporary keys; then repeat the command"
 )
+_AGAIN: Final = "repeat the command"
 _DENIED: Final = "let an administrator allow this action for you; the command can be repeated"
 _ADVICE: Final = {
     "AuthFailure": "are the keys right, and for an account that has this region enabled?",
@@ -75,6 +77,8 @@ def translated(place: str) -> Iterator[None]:
         raise CloudError(place, str(error), _EXPIRED) from error
     except NoRegionError as error:
         raise CloudError(place, str(error), "name the region in deploy.yaml") from error
+    except ResponseParserError as error:
+        raise CloudError(place, f"an answer that cannot be read: {error}", _AGAIN) from error
     except EndpointConnectionError as error:
         raise CloudError(
             place, str(error), "is the region's name right, and is there a network?"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -11,7 +11,9 @@ from moto.autoscaling.models import InstanceState
 from moto.core.exceptions import ServiceException
 from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateVersion
 from moto.ec2.utils import parse_user_data
+from moto.ecr.exceptions import RepositoryNotFoundException
 from moto.ecr.responses import ECRResponse
+from moto.iam.exceptions import IAMException
 from moto.iam.responses import IamResponse
 
 
@@ -35,8 +37,17 @@ def filled() -> Iterator[None]:
         patch.object(LaunchTemplate, "tags", present, create=True),
         patch.object(InstanceState, "launch_template", property(_template_of_a_member)),
         # Not known to it at all: refused, as AWS refuses, instead of a crash.
-        patch.object(IamResponse, "simulate_principal_policy", _refused, create=True),
-        patch.object(ECRResponse, "get_download_url_for_layer", _refused),
+        patch.object(
+            IamResponse,
+            "simulate_principal_policy",
+            _refused(IAMException, "InvalidInput"),
+            create=True,
+        ),
+        patch.object(
+            ECRResponse,
+            "get_download_url_for_layer",
+            _refused(RepositoryNotFoundException, "LayerInaccessibleException"),
+        ),
     ):
         yield
 
@@ -54,5 +65,15 @@ def _template_of_a_member(state: InstanceState) -> dict[str, Any] | None:
     }
 
 
-def _refused(_: Any) -> Any:
-    raise ServiceException("NotImplemented", "the emulator does not know this")
+def _refused(kind: type[ServiceException], code: str) -> Callable[[Any], Any]:
+    """moto's server words an error as the service does whose module its class is from.
+
+    `code` is one that the service has.
+    """
+
+    def refuse(_: Any) -> Any:
+        error = kind.__new__(kind)
+        ServiceException.__init__(error, code, "the emulator does not know this")
+        raise error
+
+    return refuse
