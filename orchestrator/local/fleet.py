@@ -71,7 +71,7 @@ class Fleet:
             self.plan.config.write_text(self.plan.config_text)
             for program in self.plan.programs:
                 await self.start(program)
-        except BaseException:
+        except BaseException:  # cancelled, too: __aexit__ is not called when __aenter__ fails
             await self._stop()
             raise
         return self

@@ -76,7 +76,7 @@ class Balancer:
         await self.start()
         try:
             await self.wait_ready(self._ready_s)
-        except BaseException:
+        except BaseException:  # a cancelled test, too, leaves no process behind
             await self._end()
             raise
         return self

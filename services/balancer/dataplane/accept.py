@@ -7,7 +7,6 @@ go out in the order of their requests.
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import struct
 from typing import TYPE_CHECKING, Final, cast
@@ -15,16 +14,9 @@ from typing import TYPE_CHECKING, Final, cast
 from services.balancer.dataplane.chunked import BadChunk
 from services.balancer.dataplane.errors import BadRequest, Refusal, answer, response
 from services.balancer.dataplane.exchange import Exchange
-from services.balancer.dataplane.http1 import (
-    BARE_LINE_FEED,
-    HEAD_END,
-    REQUEST_HEAD,
-    REQUEST_LINE,
-    SLASH,
-    UNUSUAL,
-    Fields,
-    check_request,
-)
+from services.balancer.dataplane.http1 import REQUEST_HEAD, SLASH, UNUSUAL, Fields, check_request
+from services.balancer.dataplane.unfinished import empty_lines
+from services.balancer.dataplane.unfinished import fault as unfinished_fault
 
 if TYPE_CHECKING:
     from services.balancer.config import Respond
@@ -33,7 +25,6 @@ if TYPE_CHECKING:
 
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: close by a reset
 _LINGER_BYTES: Final = 262_144  # read and dropped at most, so that the last answer arrives
-_BEGINNING: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: [\x21\x22\x24-\x7e]*| ?)")
 
 
 class ClientConnection:
@@ -43,6 +34,7 @@ class ClientConnection:
     """
 
     __slots__ = (
+        "_at",
         "_buffer",
         "_ended",
         "_exchange",
@@ -63,6 +55,7 @@ class ClientConnection:
         self._transport: asyncio.Transport
         self._exchange: Exchange | None = None
         self._buffer = b""  # an unfinished head, or requests sent ahead
+        self._at = 0  # where in the buffer they begin; what is before that has been served
         self.lines: bytes | None = None  # forwarding lines for this peer; None: a trusted proxy
         self._lingering = -1  # bytes dropped since the last answer; -1: not at the end yet
         self._place = -1
@@ -144,17 +137,18 @@ class ClientConnection:
         elif self._lingering >= 0:
             self._drop(len(data))
         else:
-            self._buffer += data
+            self._buffer = self._buffer[self._at :] + data
+            self._at = 0
             if len(self._buffer) > self._plane.config.limits.buffer_bytes:
                 self.pause()
 
     # -- heads -------------------------------------------------------------------------------------
 
-    def _receive(self, data: bytes) -> None:
-        """Find one request head and start on it."""
-        match = REQUEST_HEAD.match(data)
+    def _receive(self, data: bytes, at: int = 0) -> None:
+        """Find one request head, at `at`, and start on it."""
+        match = REQUEST_HEAD.match(data, at)
         if match is None:
-            self._receive_partial(data)
+            self._receive_partial(data[at:])
             return
         plane = self._plane
         line, method, target, version, section = match.groups()
@@ -180,10 +174,11 @@ class ClientConnection:
         plane.requests += 1
         route = plane.router.find(target, fields.host, fields.onward)
         exchange = self._exchange = Exchange(plane, self, line, method, minor, fields)
-        end = len(line) + len(section) + 2
+        end = match.end()
         if len(data) > end:
             if not exchange.upload_left:
-                self._buffer = data[end:]
+                self._buffer = data  # as it is: cut for each of many requests, it would cost
+                self._at = end
             elif not self._receive_body(exchange, data[end:]):
                 return
         if route is not None and route.destination.cluster is not None:
@@ -195,38 +190,23 @@ class ClientConnection:
     def _receive_partial(self, data: bytes) -> None:
         """No whole head yet: wait for more, unless it cannot become one."""
         plane = self._plane
-        limits = plane.config.limits
-        if data.startswith((b"\r", b"\n")):  # RFC 9112, 2.2: empty lines before a request line
-            data = data.lstrip(b"\r\n") if len(data) > 2 else data
-            if data[:1] in (b"\r", b"\n"):
-                self._hold(data)
-            elif data:
-                self._buffer = b""
-                self._receive(data)
+        skip = empty_lines(data)
+        if skip:
+            self._buffer = b""
+            if len(data) > skip:
+                self._receive(data, skip)
             return
-        line_end = data.find(b"\n")
-        refusal: Refusal | None = None
-        detail = ""
-        if line_end < 0:
-            if len(data) > limits.target_bytes + 64:
-                refusal, detail = Refusal.TARGET_TOO_LONG, "request line over the limit"
-            elif _BEGINNING.match(data) is None:
-                refusal, detail = Refusal.MALFORMED, "this is not HTTP"
-        elif REQUEST_LINE.match(data) is None:
-            refusal, detail = Refusal.MALFORMED, "the request line breaks the grammar"
-        elif HEAD_END in data or BARE_LINE_FEED.search(data) is not None:
-            refusal, detail = Refusal.MALFORMED, "a header line breaks the grammar"
-        elif len(data) > limits.head_bytes:
-            refusal, detail = Refusal.HEAD_TOO_LARGE, "request head over the limit"
-        if refusal is None:
+        fault = unfinished_fault(data, plane.target_bytes, plane.head_bytes)
+        if fault is None:
             self._hold(data)
         else:
-            self.refuse(refusal, detail, next(plane.request_ids))
+            self.refuse(*fault, next(plane.request_ids))
 
     def _hold(self, data: bytes) -> None:
         if not self._buffer:  # the clock of a slow head starts with its first byte
             plane = self._plane
-            self.deadline = plane.deadlines.now + plane.config.timeouts.head_s
+            head_s = plane.config.timeouts.head_s
+            self.deadline = min(self.deadline, plane.deadlines.now + head_s)
         self._buffer = data
 
     def _answer(self, exchange: Exchange, route: Route[Destination] | None) -> None:
@@ -345,13 +325,14 @@ class ClientConnection:
         self._scheduled = False
         if self._transport.is_closing():
             return
-        data = self._buffer
-        self._buffer = b""
-        self._receive(data)
+        data, at = self._buffer, self._at
+        self._buffer, self._at = b"", 0
+        self.deadline = self._plane.until_keep_alive
+        self._receive(data, at)
         exchange = self._exchange
         waiting = exchange is None and not self._scheduled and not self.blocked
         if waiting or (
-            len(self._buffer) <= self._plane.config.limits.buffer_bytes
+            len(self._buffer) - self._at <= self._plane.config.limits.buffer_bytes
             and (exchange is None or not exchange.uploading)
         ):
             self.resume()

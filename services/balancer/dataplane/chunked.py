@@ -22,7 +22,18 @@ _NOT_IN_TRAILER: Final = re.compile(
     rb"(?i)(?:content-length|transfer-encoding|host|connection|te|trailer|upgrade|expect"
     rb"|authorization|content-encoding|content-type|content-range|set-cookie|cookie):"
 )
+# What this hop says of itself, or takes for itself: taken off, as it is from a head.
+_OWN: Final = re.compile(
+    rb"(?i)(?:x-forwarded-(?:for|proto|host|port)|x-real-ip|forwarded|x-request-id|keep-alive"
+    rb"|proxy-connection|proxy-authenticate|proxy-authorization|endpoint-load-metrics):"
+)
 
+# A size line without extensions is never longer (15 digits and CRLF).
+_BARE_LINE_BYTES: Final = 17
+# Per chunk this much framing is free, and twice its size; what goes beyond is added up over the
+# body (the rule of Go's net/http, whose bound of the sum this is, too).
+_FREE_LINE_BYTES: Final = 16
+MAX_EXCESS_BYTES: Final = 16_384
 MAX_LINE_BYTES: Final = 256
 MAX_TRAILER_BYTES: Final = 8192
 
@@ -36,17 +47,31 @@ class ChunkedBody:
 
     `feed` takes what was read and gives what may go on. After `done`, `rest` holds the bytes that
     follow the body (the next message). With `payload_only` the framing is taken off (for a peer
-    that speaks HTTP/1.0).
+    that speaks HTTP/1.0). `nominated` are names (lower-case) that Connection gave: trailers of
+    these names, and those of the hop itself, do not go on (RFC 9110, 7.6.1).
     """
 
-    __slots__ = ("_held", "_left", "_payload_only", "_trailer", "done", "rest")
+    __slots__ = (
+        "_excess",
+        "_held",
+        "_left",
+        "_nominated",
+        "_payload_only",
+        "_trailer",
+        "done",
+        "rest",
+    )
 
-    def __init__(self, *, payload_only: bool = False) -> None:
+    def __init__(
+        self, nominated: frozenset[bytes] = frozenset(), *, payload_only: bool = False
+    ) -> None:
         self.done = False
         self.rest = b""
         self._held = b""  # an unfinished line
         self._left = 0  # bytes of the present chunk still to come, its CRLF included
         self._trailer = -1  # bytes of trailer seen; -1: not there yet
+        self._excess = 0  # bytes of chunk extensions beyond what is free
+        self._nominated = nominated
         self._payload_only = payload_only
 
     def feed(self, data: bytes) -> bytes:
@@ -88,6 +113,11 @@ class ChunkedBody:
         if match is None:
             raise BadChunk("a chunk size line breaks the grammar")
         size = int(match[1], 16)
+        if end - at > _BARE_LINE_BYTES:
+            excess = self._excess + end - at - _FREE_LINE_BYTES - 2 * size
+            if excess > MAX_EXCESS_BYTES:
+                raise BadChunk("more chunk extensions than data")
+            self._excess = max(excess, 0)
         if size:
             self._left = size + 2
         else:
@@ -123,6 +153,10 @@ class ChunkedBody:
             self.done = True
         elif _TRAILER_LINE.fullmatch(line) is None or _NOT_IN_TRAILER.match(line) is not None:
             raise BadChunk("a trailer line breaks the grammar")
+        elif _OWN.match(line) is not None or (
+            self._nominated and line.partition(b":")[0].lower() in self._nominated
+        ):
+            return end
         if not self._payload_only:
             out.append(line)
         return end

@@ -25,6 +25,7 @@ class Refusal(enum.Enum):
     INTERNAL = (500, "internal_error")
     METHOD = (501, "method_not_served")
     CODING = (501, "transfer_coding_not_served")
+    VERSION = (505, "version_not_served")
     BAD_GATEWAY = (502, "bad_gateway")
     NO_TARGET = (503, "no_eligible_target")
     DRAINING = (503, "draining")

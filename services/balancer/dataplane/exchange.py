@@ -92,7 +92,7 @@ class Exchange:
         self.request_id = next(plane.request_ids)
         self.reusable = False
         if fields.chunked:
-            self._upload = ChunkedBody()
+            self._upload = ChunkedBody(fields.nominated)
             self.upload_left = 1  # until the decoder says that it is done
         elif fields.content_length:
             self.upload_left = fields.content_length

@@ -255,9 +255,7 @@ class TargetConnection:
             data = data[end:]
             if status >= 200:
                 break
-            self._interims += 1
-            if status == 101 or self._interims > MAX_INTERIM:
-                raise BadResponse("an interim response that nobody asked for")
+            self._count_interim(status, fields)
             exchange.interim(line, fields)
             if not data:
                 return
@@ -275,6 +273,14 @@ class TargetConnection:
         exchange.respond(status, line, fields, body, chunked=False, until_close=False)
         if left <= size:
             self._end(exchange, clean=left == size)
+
+    def _count_interim(self, status: int, fields: Fields) -> None:
+        """One more 1xx; refused are those that change the protocol or announce a body."""
+        self._interims += 1
+        if status == 101 or self._interims > MAX_INTERIM:
+            raise BadResponse("an interim response that nobody asked for")
+        if fields.content_length is not None or fields.chunked:  # RFC 9110, 8.6
+            raise BadResponse("an interim response that announces a body")
 
     def _hold_head(self, data: bytes) -> None:
         """Keep an unfinished head, unless it cannot become one within the limit."""
@@ -298,7 +304,7 @@ class TargetConnection:
         else:
             self._left = _UNTIL_CLOSE
             if fields.chunked:
-                self._chunks = ChunkedBody(payload_only=exchange.minor == 0)
+                self._chunks = ChunkedBody(fields.nominated, payload_only=exchange.minor == 0)
 
     def _respond(
         self, exchange: Exchange, status: int, line: bytes, fields: Fields, data: bytes

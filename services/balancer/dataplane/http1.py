@@ -83,6 +83,9 @@ _NEVER_NOMINATED: Final = frozenset(
 )
 
 
+NONE_NOMINATED: Final[frozenset[bytes]] = frozenset()
+
+
 class Fields:
     """What a field section says, and the part of it that goes on to the next hop."""
 
@@ -95,6 +98,7 @@ class Fields:
         "host",
         "keep_alive",
         "load_report",
+        "nominated",
         "onward",
         "upgrade",
     )
@@ -110,6 +114,8 @@ class Fields:
         self.expect_continue = False
         self.upgrade: bytes | None = None
         self.load_report: bytes | None = None
+        # Names that Connection gave, lower-case: they go from the trailer section, too.
+        self.nominated: frozenset[bytes] = NONE_NOMINATED
 
 
 def _framing(fields: Fields, name: bytes, value: bytes) -> str | None:
@@ -211,7 +217,10 @@ def parse_request_fields(section: bytes, max_count: int) -> Fields:
     if nominated & _NEVER_NOMINATED:
         raise BadRequest(Refusal.MALFORMED, "Connection names a field that may not be removed")
     onward = _cut(section, cuts) if cuts else section
-    fields.onward = _nominated(onward, nominated) if nominated else onward
+    if nominated:
+        onward = _nominated(onward, nominated)
+        fields.nominated = frozenset(nominated)
+    fields.onward = onward
     fields.forwarding = b"".join(forwarding)
     return fields
 
@@ -246,7 +255,10 @@ def parse_response_fields(section: bytes, max_count: int) -> Fields:
     if nominated & _NEVER_NOMINATED:
         raise BadResponse("Connection names a field that may not be removed")
     onward = _cut(section, cuts) if cuts else section
-    fields.onward = _nominated(onward, nominated) if nominated else onward
+    if nominated:
+        onward = _nominated(onward, nominated)
+        fields.nominated = frozenset(nominated)
+    fields.onward = onward
     return fields
 
 
@@ -292,6 +304,9 @@ def check_request(method: bytes, target: bytes, minor: int, fields: Fields) -> t
         raise BadRequest(Refusal.MALFORMED, "Transfer-Encoding in HTTP/1.0")
     if method in UNUSUAL:
         raise BadRequest(Refusal.METHOD, f"{method.decode()} is not served")
+    if minor == 0 and fields.expect_continue:  # RFC 9110, 10.1.1: to be ignored
+        fields = _without(fields, b"expect")
+        fields.expect_continue = False
     if target[0] == SLASH:
         return target, fields
     absolute = _ABSOLUTE.fullmatch(target)
@@ -309,11 +324,18 @@ def check_request(method: bytes, target: bytes, minor: int, fields: Fields) -> t
     return target, fields
 
 
+def _without(fields: Fields, name: bytes) -> Fields:
+    """A copy (the original may be remembered) that hands on no field of this name."""
+    changed = copy(fields)
+    changed.onward = _nominated(fields.onward, {name})
+    return changed
+
+
 def _with_host(fields: Fields, host: bytes) -> Fields:
     """The absolute form's authority replaces Host (RFC 9112, 3.2.2)."""
-    changed = copy(fields)
+    changed = _without(fields, b"host")
     changed.host = host
-    changed.onward = b"Host: " + host + b"\r\n" + _nominated(fields.onward, {b"host"})
+    changed.onward = b"Host: " + host + b"\r\n" + changed.onward
     return changed
 
 

@@ -127,6 +127,8 @@ MALFORMED: Final = {
     "7.1.1 LF in an extension": b"5;a\nb\r\nhello\r\n",
     "7.1.1 NUL in an extension": b"5;a\x00\r\nhello\r\n",
     "7.1.1 extension too long": b"5;" + b"a" * MAX_LINE_BYTES + b"\r\nhello\r\n",
+    "7.1.1 long extensions of small chunks": (b"1;" + b"a" * 200 + b"\r\nx\r\n") * 100,
+    "7.1.1 short extensions of small chunks": b"1;aaaaaaaaaaaaaaaaa=b\r\nx\r\n" * 5000,
     "7.1.2 trailer without a colon": b"0\r\nabc\r\n\r\n",
     "7.1.2 trailer name ends in a space": b"0\r\nabc : d\r\n\r\n",
     "7.1.2 folded trailer": b"0\r\na: b\r\n c\r\n\r\n",
@@ -179,6 +181,30 @@ def test_unusual_but_good_bodies_pass(wire: bytes, payload: bytes) -> None:
     assert raw.feed(wire) == wire
     assert raw.done
     assert ChunkedBody(payload_only=True).feed(wire) == payload
+
+
+@pytest.mark.parametrize("payload_only", [False, True], ids=["raw", "payload"])
+def test_trailers_of_this_hop_do_not_go_on(payload_only: bool) -> None:
+    """RFC 9110, 6.5.1 and 7.6.1: nor do those that Connection named."""
+    own = (
+        *(b"X-Forwarded-For: 1.2.3.4\r\n", b"forwarded: for=1\r\n", b"X-Request-ID: 7\r\n"),
+        *(b"Keep-Alive: a\r\n", b"x-real-ip: 1\r\n", b"X-One: 1\r\n"),
+    )
+    follower = ChunkedBody(frozenset({b"x-one"}), payload_only=payload_only)
+    out = follower.feed(b"0\r\n" + b"A: b\r\n".join(own) + b"X-One-More: c\r\n\r\nrest")
+    assert follower.done
+    assert follower.rest == b"rest"
+    kept = b"0\r\n" + b"A: b\r\n" * 5 + b"X-One-More: c\r\n\r\n"
+    assert out == (b"" if payload_only else kept)
+
+
+def test_extensions_in_proportion_to_the_data_pass() -> None:
+    """Signed chunks are long; one byte a chunk, without extensions, is legitimate, too."""
+    signed = b"1000;chunk-signature=" + b"f" * 64 + b"\r\n" + bytes(4096) + b"\r\n"
+    follower = ChunkedBody()
+    for _ in range(1000):
+        assert follower.feed(signed) == signed
+    assert ChunkedBody().feed(b"1\r\nx\r\n" * 50_000) == b"1\r\nx\r\n" * 50_000
 
 
 def test_the_longest_lines_that_pass() -> None:

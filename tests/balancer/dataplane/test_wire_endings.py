@@ -168,3 +168,21 @@ async def test_a_target_that_leaves_takes_its_idle_connections_along() -> None:
         await wait_until(lambda: pooled.lost, "the pooled connection closed")
         assert not left.idle
         assert (await wire.get())[0] == 503
+
+
+async def test_a_connection_that_takes_nothing_is_not_kept() -> None:
+    """An answer came before all of the request had gone out: what is left would spoil the next."""
+    gate = asyncio.Event()
+    async with StubTarget(held(gate)) as target, data_plane(target) as stand:
+        wire = await stand.connect()
+        await wire.send(GET)
+        await wait_until(lambda: target.count == 1, "the request at the target")
+        (client,) = stand.plane.clients
+        assert client._exchange is not None
+        connection = client._exchange._connection
+        assert connection is not None
+        connection.pause_writing()  # as the transport says it
+        gate.set()
+        assert (await wire.answer())[0] == 200
+        assert (await wire.get())[0] == 200
+        assert target.connections == 2
