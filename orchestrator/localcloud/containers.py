@@ -6,6 +6,7 @@ as it is for whoever may speak to the engine's socket.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import ipaddress
 import shlex
@@ -18,14 +19,13 @@ from typing import Any, Final
 
 import docker
 from docker.errors import APIError, NotFound
-from docker.models.containers import Container
 from docker.types import IPAMConfig, IPAMPool
 
 from orchestrator.engine import EngineError, translated
 from orchestrator.localcloud.world import Birth, Ran
 
-LABEL: Final = "steelyard.cloud"
-NETWORK: Final = "steelyard-cloud"
+LABEL: Final = "steelyard.cloud"  # what a thing is: machine, registry, network
+OWNER: Final = "steelyard.cloud.owner"  # whose it is: one engine may carry several clouds
 API_PORT: Final = 4566
 IMDS_PORT: Final = 8169  # as the image's unit has it
 CLOUD_HOST: Final = "cloud"  # what machines call the gateway
@@ -42,17 +42,23 @@ _CPU_FILES: Final = (  # cgroup v1, v2; `docker stats` is not everywhere to be t
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The cloud's network: this host's address in it, and the part that Elastic addresses have."""
+    """The cloud's network: this host's address in it, and the part that Elastic addresses have.
 
+    Its name is the owner of all that is on it.
+    """
+
+    name: str
     gateway: str
     elastic: ipaddress.IPv4Network
 
 
-def make_network(engine: docker.DockerClient) -> Network:
-    """The network, made when it is not there. Raises EngineError."""
-    for network in engine.networks.list(names=[NETWORK]):
-        config = network.attrs["IPAM"]["Config"][0]
-        return _network(config["Subnet"], config["Gateway"])
+def name_of(folder: Path) -> str:
+    """The name of the cloud whose state folder this is."""
+    return f"steelyard-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:10]}"
+
+
+def make_network(engine: docker.DockerClient, name: str) -> Network:
+    """A network of that name, which is not there yet. Raises EngineError."""
     refusal: APIError | None = None
     for subnet in _SUBNETS:
         halves = list(ipaddress.IPv4Network(subnet).subnets(1))
@@ -60,28 +66,28 @@ def make_network(engine: docker.DockerClient) -> Network:
         pool = IPAMPool(subnet=subnet, iprange=str(halves[0]), gateway=gateway)
         try:
             engine.networks.create(
-                NETWORK, ipam=IPAMConfig(pool_configs=[pool]), labels={LABEL: "network"}
+                name,
+                ipam=IPAMConfig(pool_configs=[pool]),
+                labels={LABEL: "network", OWNER: name},
             )
         except APIError as error:  # another network has it
             refusal = error
         else:
-            return _network(subnet, gateway)
+            return Network(name=name, gateway=gateway, elastic=halves[1])
     raise EngineError(f"no room for a network: {refusal}") from refusal
 
 
-def _network(subnet: str, gateway: str) -> Network:
-    upper = list(ipaddress.IPv4Network(subnet).subnets(1))[1]
-    return Network(gateway=gateway, elastic=upper)
-
-
-def remove_all(engine: docker.DockerClient) -> int:
-    """Everything that carries the label; how many containers there were."""
-    found = engine.containers.list(all=True, filters={"label": LABEL})
-    for container in found:
-        with suppress(NotFound):
-            container.remove(force=True, v=True)
-    for network in engine.networks.list(filters={"label": LABEL}):
-        network.remove()
+def remove_all(engine: docker.DockerClient, owner: str) -> int:
+    """Every container and network of one cloud, no other's; how many containers there were."""
+    mine: dict[str, str | list[str] | bool] = {"label": f"{OWNER}={owner}"}
+    with translated(f"removing what is left of {owner}"):
+        found = engine.containers.list(all=True, filters=mine)
+        for container in found:
+            with suppress(NotFound):
+                container.remove(force=True, v=True)
+        for network in engine.networks.list(filters=mine):
+            with suppress(NotFound):
+                network.remove()
     return len(found)
 
 
@@ -92,13 +98,14 @@ class Containers:
         self,
         engine: docker.DockerClient,
         image: str,
-        gateway: str,
+        network: Network,
         hosts: Mapping[str, str],  # names and their addresses, beside the cloud's own
         files: Mapping[str, str],  # what every machine finds when it starts: text by path
     ) -> None:
         self._engine = engine
         self._image = image
-        self._hosts = {CLOUD_HOST: gateway, **hosts}
+        self._network = network.name
+        self._hosts = {CLOUD_HOST: network.gateway, **hosts}
         self._files = dict(files)
 
     def start(self, birth: Birth) -> str:
@@ -107,8 +114,8 @@ class Containers:
                 self._image,
                 name=birth.ident,
                 hostname=birth.ident,
-                labels={LABEL: "machine"},
-                network=NETWORK,
+                labels={LABEL: "machine", OWNER: self._network},
+                network=self._network,
                 extra_hosts=self._hosts,
                 privileged=True,
                 tty=True,  # the console: what systemd and the user data say is kept as its log
@@ -119,12 +126,14 @@ class Containers:
             container.put_archive("/", archive(self._files))
             container.start()
             container.reload()
-        return _address(container)
+            attrs: dict[str, Any] = container.attrs
+        return str(attrs["NetworkSettings"]["Networks"][self._network]["IPAddress"])
 
     def running(self) -> Mapping[str, str]:
         return {
-            one["Names"][0].lstrip("/"): one["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
+            one["Names"][0].lstrip("/"): networks[self._network]["IPAddress"]
             for one in self._listed()
+            if self._network in (networks := one["NetworkSettings"]["Networks"])
         }
 
     def end(self, ident: str) -> None:
@@ -171,7 +180,8 @@ class Containers:
         return used
 
     def _listed(self) -> list[dict[str, Any]]:
-        filters = {"label": f"{LABEL}=machine", "status": "running"}
+        labels = [f"{LABEL}=machine", f"{OWNER}={self._network}"]
+        filters = {"label": labels, "status": "running"}
         with translated("listing the machines"):
             return list(self._engine.api.containers(filters=filters))
 
@@ -191,11 +201,6 @@ def archive(files: Mapping[str, str]) -> bytes:
             entry.mode = 0o644
             tar.addfile(entry, io.BytesIO(text.encode()))
     return buffer.getvalue()
-
-
-def _address(container: Container) -> str:
-    attrs: dict[str, Any] = container.attrs
-    return str(attrs["NetworkSettings"]["Networks"][NETWORK]["IPAddress"])
 
 
 def _text(data: bytes) -> str:

@@ -7,7 +7,7 @@ moto makes instances that run at once and for ever. Here one is `pending` until 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any, Final
 from unittest.mock import patch
@@ -46,7 +46,7 @@ def real_instances(world: World) -> Iterator[None]:
             return terminate(self)
         if before.name != "shutting-down":
             _move(self, "shutting-down")
-            setattr(self, _FATE, world.pool.submit(world.machines.end, self.id))
+            _ending(world, self)
         return before
 
     def settled(self: Any) -> Any:
@@ -63,8 +63,11 @@ def real_instances(world: World) -> Iterator[None]:
 
 def settle(world: World) -> None:
     """A step: bring what the API tells of instances to what the machines do."""
+    instances = list(world.backend("ec2").all_instances())
+    # Looked at before the machines are: a start that ends between the looks is not missing.
+    started = {one.id for one in instances if (f := getattr(one, _FATE, None)) and f.done()}
     running = world.machines.running()
-    for instance in world.backend("ec2").all_instances():
+    for instance in instances:
         state = instance.state
         if state == "terminated":
             continue
@@ -76,14 +79,16 @@ def settle(world: World) -> None:
         elif state == "pending" and failed is not None:
             world.report(f"{instance.id}: {failed}")
             _gone(world, instance, "Server.InternalError: the machine did not start")
-        elif state == "running" and instance.id not in running:
+        elif instance.id not in running and (
+            state == "running" or (state == "pending" and instance.id in started)
+        ):
             world.report(f"{instance.id} has ended by itself")
             world.pool.submit(world.machines.end, instance.id)  # what is left of it
             _gone(world, instance, "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
         elif state == "shutting-down" and fate is not None and fate.done():
             if isinstance(failed, EngineError):
                 world.report(f"{instance.id}: {failed}; again")
-                setattr(instance, _FATE, world.pool.submit(world.machines.end, instance.id))
+                _ending(world, instance)
             else:
                 world.addresses.pop(instance.id, None)
                 instance.settle()
@@ -108,6 +113,18 @@ def _born(world: World, instance: Any) -> None:
         world.addresses[birth.ident] = world.machines.start(birth)
 
     setattr(instance, _FATE, world.pool.submit(start))
+
+
+def _ending(world: World, instance: Any) -> None:
+    """A machine that is still being started ends after that, or nobody would end it."""
+    before: Future[Any] | None = getattr(instance, _FATE, None)
+
+    def end() -> None:
+        if before is not None:
+            wait([before])  # it was handed in earlier, so it has its thread
+        world.machines.end(instance.id)
+
+    setattr(instance, _FATE, world.pool.submit(end))
 
 
 def _move(instance: Any, state: str) -> None:

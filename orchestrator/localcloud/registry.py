@@ -19,10 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from orchestrator.engine import EngineError, translated
-from orchestrator.localcloud.containers import LABEL, NETWORK, archive
+from orchestrator.localcloud.containers import LABEL, OWNER, Network, archive
 from orchestrator.localcloud.world import ACCOUNT
 
-NAME: Final = "steelyard-cloud-registry"
 USER: Final = "AWS"
 PASSWORD: Final = f"{ACCOUNT}-auth-token"  # moto's
 _TLS_PORT, _PLAIN_PORT = 443, 5000
@@ -45,7 +44,9 @@ wait -n
 class Registry:
     """The registry's container and what is in it."""
 
-    def __init__(self, engine: docker.DockerClient, image: str, region: str) -> None:
+    def __init__(
+        self, engine: docker.DockerClient, image: str, network: Network, region: str
+    ) -> None:
         self.host = f"{ACCOUNT}.dkr.ecr.{region}.amazonaws.com"
         key, self.certificate = _certificate(self.host)
         files = {
@@ -58,9 +59,9 @@ class Registry:
             container = engine.containers.create(
                 image,
                 ["bash", "-c", _START],
-                name=NAME,
-                labels={LABEL: "registry"},
-                network=NETWORK,
+                name=f"{network.name}-registry",
+                labels={LABEL: "registry", OWNER: network.name},
+                network=network.name,
                 ports={f"{_PLAIN_PORT}/tcp": ("127.0.0.1", 0)},
                 init=True,
             )
@@ -68,7 +69,7 @@ class Registry:
             container.start()
             container.reload()
         settings: dict[str, Any] = container.attrs["NetworkSettings"]
-        self.address = str(settings["Networks"][NETWORK]["IPAddress"])
+        self.address = str(settings["Networks"][network.name]["IPAddress"])
         port = settings["Ports"][f"{_PLAIN_PORT}/tcp"][0]["HostPort"]
         self.push_host = f"127.0.0.1:{port}"
         self._http = httpx.Client(

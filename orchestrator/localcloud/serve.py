@@ -34,6 +34,7 @@ from orchestrator.localcloud.containers import (
     IMDS_PORT,
     Containers,
     make_network,
+    name_of,
     remove_all,
 )
 from orchestrator.localcloud.doors import opened
@@ -60,9 +61,10 @@ def serve(folder: Path, image: str, region: str, scale: float) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     with connected() as engine:
-        remove_all(engine)
+        owner = name_of(folder)
+        remove_all(engine, owner)  # of a predecessor that could not do it
         try:
-            with _cloud(engine, image, region, scale) as (world, api):
+            with _cloud(engine, owner, image, region, scale) as (world, api):
                 host, port = api.address
                 standing = Standing(os.getpid(), f"http://{host}:{port}", region, scale, image)
                 _write(folder / FILE, standing)
@@ -71,7 +73,7 @@ def serve(folder: Path, image: str, region: str, scale: float) -> None:
         finally:
             with suppress(FileNotFoundError):
                 (folder / FILE).unlink()
-            remove_all(engine)
+            remove_all(engine, owner)
             log.info("ended")
 
 
@@ -118,14 +120,14 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def _cloud(
-    engine: docker.DockerClient, image: str, region: str, scale: float
+    engine: docker.DockerClient, owner: str, image: str, region: str, scale: float
 ) -> Iterator[tuple[World, Api]]:
-    network = make_network(engine)
-    registry = Registry(engine, image, region)
+    network = make_network(engine, owner)
+    registry = Registry(engine, image, network, region)
     machines = Containers(
         engine,
         image,
-        network.gateway,
+        network,
         hosts={registry.host: registry.address},
         files={f"/etc/docker/certs.d/{registry.host}/ca.crt": registry.certificate},
     )
@@ -133,6 +135,9 @@ def _cloud(
     api = Api(world)
     with ExitStack() as stack:
         stack.callback(registry.close)
+        # From the last line up: nothing new, scripts end with their machines, a late start ends.
+        stack.callback(world.pool.shutdown)
+        stack.callback(remove_all, engine, owner)
         stack.callback(world.pool.shutdown, wait=False, cancel_futures=True)
         for patches in (
             filled(),

@@ -95,6 +95,15 @@ def test_boto3_has_few_doors() -> None:
     assert wrong == []
 
 
+def test_moto_is_the_local_clouds() -> None:
+    wrong = [
+        source
+        for source in within("services", "orchestrator", "loadtest")
+        if source.uses("moto") and not source.module.startswith("orchestrator.localcloud")
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize("module", ["services.contract", f"{B}.config", f"{B}.load"])
 def test_standard_library_only(module: str) -> None:
     (source,) = within(module)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,10 @@ import boto3
 from moto import mock_aws
 
 from orchestrator.engine import EngineError
+from orchestrator.localcloud.addresses import real_addresses
 from orchestrator.localcloud.alarms import alarms_begin_unknown
+from orchestrator.localcloud.commands import real_commands
+from orchestrator.localcloud.console import real_consoles
 from orchestrator.localcloud.gaps import filled
 from orchestrator.localcloud.group_calls import real_groups
 from orchestrator.localcloud.instances import real_instances
@@ -22,6 +26,7 @@ from orchestrator.localcloud.steps import STEPS
 from orchestrator.localcloud.world import Birth, Clock, Ran, Step, World
 
 REGION = "eu-west-1"
+ELASTIC = ipaddress.IPv4Network("10.9.8.0/24")
 BEGUN = 1_760_000_000.0
 
 
@@ -32,6 +37,10 @@ class FakeMachines:
         self.boots: Callable[[str], bool] = lambda _ident: True
         self.cpu: dict[str, float] = {}
         self.born: list[Birth] = []
+        self.scripts: list[tuple[str, str]] = []
+        self.ran = Ran(0, "", "")  # what every script answers
+        self.consoles: dict[str, str] = {}
+        self.given: dict[str, str] = {}  # machine by Elastic address
         self._on: dict[str, str] = {}
 
     def start(self, birth: Birth) -> str:
@@ -52,16 +61,18 @@ class FakeMachines:
     kill = end
 
     def run(self, ident: str, script: str, timeout_s: float) -> Ran:
-        raise NotImplementedError
+        self.scripts.append((ident, script))
+        return self.ran
 
     def console(self, ident: str) -> str:
-        raise NotImplementedError
+        return self.consoles.get(ident, "")
 
     def give_address(self, ident: str, address: str) -> None:
-        raise NotImplementedError
+        self.given[address] = ident
 
     def take_address(self, ident: str, address: str) -> None:
-        raise NotImplementedError
+        if self.given.get(address) == ident:
+            del self.given[address]
 
     def cpu_s(self) -> Mapping[str, float]:
         return dict(self.cpu)
@@ -193,6 +204,9 @@ def a_cloud() -> Iterator[Cloud]:
             real_groups(cloud.world),
             real_metric_data(),
             alarms_begin_unknown(),
+            real_addresses(cloud.world, ELASTIC),
+            real_commands(cloud.world),
+            real_consoles(cloud.world),
         ):
             stack.enter_context(patches)
         yield cloud
