@@ -73,10 +73,10 @@ push: images ## build and push both to ECR as deploy.yaml says, or elsewhere (RE
 
 # -- on AWS, from deploy.yaml (FILE=other.yaml) ------------------------------------------------------
 plan: $(READY) ## what `make up` would do on AWS, what it costs, what would fail; changes nothing
-	@$(BIN)/steelyard plan $(if $(FILE),--file $(FILE))
+	@$(BIN)/steelyard plan $(if $(FILE),--file $(FILE)) $(if $(TTL),--ttl $(TTL))
 
-up: $(READY) ## build the deployment on AWS (tried against an emulator only)
-	@$(BIN)/steelyard up $(if $(FILE),--file $(FILE)) $(ARGS)
+up: $(READY) ## build the deployment on AWS (tried against an emulator only); TTL=4h ends it by itself
+	@$(BIN)/steelyard up $(if $(FILE),--file $(FILE)) $(if $(TTL),--ttl $(TTL)) $(ARGS)
 
 status: $(READY) ## what exists of it
 	@$(BIN)/steelyard status $(if $(FILE),--file $(FILE))

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from orchestrator.deploy.problems import Problem, SettingsError, nearest
 from orchestrator.deploy.settings import (
     PRESETS,
+    Alb,
     Balancer,
     Budget,
     Cluster,
     Deployment,
+    Duration,
     Scale,
     Ssh,
     Tags,
@@ -23,6 +25,7 @@ from orchestrator.deploy.settings import (
 MAX_BYTES: Final = 256 * 1024
 Place = tuple[str | int, ...]
 _MODELS: Final[dict[str, type[BaseModel]]] = {
+    "alb": Alb,
     "balancer": Balancer,
     "budget": Budget,
     "clusters": Cluster,
@@ -46,6 +49,22 @@ def load(path: Path) -> Deployment:
             [Problem(str(path), 1, 1, "", error.strerror or str(error), hint)]
         ) from error
     return parse(text, str(path))
+
+
+def with_ttl(deployment: Deployment, ttl: str | None) -> Deployment:
+    """The same with the time to live of the command line, where one is given.
+
+    Errors:
+        SettingsError: it is no duration, or out of bounds.
+    """
+    if ttl is None:
+        return deployment
+    try:
+        seconds = TypeAdapter(Duration).validate_python(ttl)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise SettingsError([Problem("--ttl", 1, 1, ttl, message)]) from error
+    return deployment.model_copy(update={"ttl": seconds})
 
 
 def parse(text: bytes, file: str = "deploy.yaml") -> Deployment:

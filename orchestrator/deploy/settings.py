@@ -13,12 +13,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from orchestrator.deploy.machines import TYPES, Architecture
 from orchestrator.deploy.problems import nearest
-from services.contract import CLUSTER_LARGE, CLUSTER_MICRO
+from services.contract import CLUSTER_LARGE, CLUSTER_MICRO, PROJECT
 
 MAX_GROUP: Final = 100  # machines of one group; more is likely a slip of the finger
 MIN_TTL_S: Final = 15 * 60
 MAX_TTL_S: Final = 30 * 86_400
 DISK_GIB: Final = 8  # what the AL2023 image asks for
+MIN_SLOW_START_S: Final = 30
+MAX_SLOW_START_S: Final = 900
+MAX_ELB_NAME: Final = 32  # of a load balancer or a target group
 _UNITS: Final = {"m": 60, "h": 3600, "d": 86_400}
 
 
@@ -104,6 +107,27 @@ class Balancer(_Frozen):
     type: TypeName = "t3.small"
 
 
+class Alb(_Frozen):
+    """Attributes of the load balancer's target groups. Source: ELB user guide, "Target groups"."""
+
+    algorithm: Literal["round_robin", "least_outstanding_requests", "weighted_random"] = (
+        "least_outstanding_requests"
+    )
+    deregistration_delay_s: Annotated[int, Field(ge=0, le=3600)] = 30
+    slow_start_s: int = 0  # off, or 30 to 900
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.slow_start_s and not MIN_SLOW_START_S <= self.slow_start_s <= MAX_SLOW_START_S:
+            raise ValueError(
+                f"slow_start_s {self.slow_start_s} is neither 0 nor from"
+                f" {MIN_SLOW_START_S} to {MAX_SLOW_START_S}"
+            )
+        if self.slow_start_s and self.algorithm != "round_robin":
+            raise ValueError(f"{self.algorithm} knows no slow start; round_robin does")
+        return self
+
+
 class Ssh(_Frozen):
     """Port 22 from the caller's own address only, with a key pair that EC2 has already."""
 
@@ -139,6 +163,7 @@ class Deployment(_Frozen):
     clusters: Annotated[tuple[Cluster, ...], Field(min_length=1, max_length=20)]
     front: Front = "balancer"
     balancer: Balancer = Balancer()
+    alb: Alb = Alb()
     access: Annotated[tuple[Network, ...], Field(min_length=1, max_length=50)]
     ssh: Ssh | None = None
     ttl: Duration | None = None  # seconds once read
@@ -159,7 +184,22 @@ class Deployment(_Frozen):
             raise ValueError("subnets are named without their vpc")
         if self.front != "balancer" and len(self.subnets) == 1:
             raise ValueError("an ALB needs subnets in two zones, one is named")
+        for listed, what in ((self.subnets, "subnet"), (self.access, "network")):
+            again = sorted({one for one in listed if listed.count(one) > 1})
+            if again:
+                raise ValueError(f"{what} {again[0]} is named twice")
+        if self.front != "balancer":
+            self._names_fit()
         return self
+
+    def _names_fit(self) -> None:
+        for cluster in self.clusters:
+            full = f"{PROJECT}-{self.name}-{cluster.name}"
+            if len(full) > MAX_ELB_NAME:
+                raise ValueError(
+                    f"{full} has {len(full)} characters, a target group's name has at most"
+                    f" {MAX_ELB_NAME}; choose shorter names"
+                )
 
     def tag_of(self, room: str) -> str | None:
         """The tag that the file names for `worker` or `balancer`; None: the newest image."""

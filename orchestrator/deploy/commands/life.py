@@ -22,7 +22,7 @@ from orchestrator.deploy.commands.terminal import (
 from orchestrator.deploy.down import take_down
 from orchestrator.deploy.kill import enabled_regions
 from orchestrator.deploy.kill import kill as kill_all
-from orchestrator.deploy.load import load
+from orchestrator.deploy.load import load, with_ttl
 from orchestrator.deploy.outside import internet
 from orchestrator.deploy.plan import Plan, find_all, make_plan
 from orchestrator.deploy.progress import shown
@@ -31,23 +31,27 @@ from orchestrator.deploy.resource import Scope
 from orchestrator.deploy.show import plan_shown
 
 app = typer.Typer()
+Ttl = Annotated[
+    str | None,
+    typer.Option(envvar="TTL", help="Time to live (30m, 4h, 2d) instead of the file's."),
+]
 
 
 @app.command()
-def plan(file: File = FILE) -> None:
+def plan(file: File = FILE, ttl: Ttl = None) -> None:
     """Show what `up` would do on AWS, what it costs, and what would fail. Changes nothing."""
     with one_line_errors():
-        deployment = load(file)
+        deployment = with_ttl(load(file), ttl)
         made = make_plan(open_door(deployment.region), deployment, internet())
         console().print(plan_shown(made))
     raise typer.Exit(1 if made.failing else 0)
 
 
 @app.command()
-def up(file: File = FILE, yes: Yes = False, state: State = STATE) -> None:
+def up(file: File = FILE, yes: Yes = False, ttl: Ttl = None, state: State = STATE) -> None:
     """Build the deployment on AWS, or bring it to what the file says; again: no change."""
     with one_line_errors():
-        deployment = load(file)
+        deployment = with_ttl(load(file), ttl)
         aws = open_door(deployment.region)
         with open_journal(aws, deployment, state) as journal:
             made = make_plan(aws, deployment, internet())

@@ -117,7 +117,10 @@ def _data(making: Making) -> dict[str, Any]:
         "TagSpecifications": [specification(kind, tags) for kind in ("instance", "volume")],
     }
     if spec["spot"]:
-        data["InstanceMarketOptions"] = {"MarketType": "spot"}
+        # The group asks anew whenever it is short: a persistent request would ask a second time.
+        # Source: CloudFormation reference, launch template, SpotOptions.
+        options = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+        data["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": options}
     if spec["key_pair"]:
         data["KeyName"] = spec["key_pair"]
     return data

@@ -16,6 +16,7 @@ from moto.iam.responses import IamResponse
 from moto.servicequotas.responses import ServiceQuotasResponse
 from moto.sts.responses import TokenResponse
 
+from orchestrator.aws.door import Aws
 from orchestrator.deploy.check import Check
 from services.contract import IMAGE_WORKER
 from tests.orchestrator.aws.account import Account, changed, put_image
@@ -218,3 +219,35 @@ def test_a_configuration_that_is_not_understood_is_not_checked(
     with_config(account, monkeypatch, "amd64")
     account.outside = replace(account.outside, fetch=lambda _: b"<html>")
     assert check(account, "architecture of steelyard-worker").outcome == "not checked"
+
+
+def test_a_key_pair_that_is_not_there_fails(account: Account) -> None:
+    account.deployment = changed(**{"ttl: 4h": "ssh: {key_pair: nobody}"})
+    (failing,) = account.plan().failing
+    assert "describe_key_pairs" in failing.about
+    assert "nobody" in failing.told
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [([], "does not exist in"), ([{"Architecture": "arm64"}], " is arm64")],
+)
+def test_a_machine_image_that_does_not_fit_fails(
+    account: Account, monkeypatch: pytest.MonkeyPatch, image: list[dict[str, str]], told: str
+) -> None:
+    plain = Aws.call
+
+    def call(self: Aws, service: str, operation: str, **params: Any) -> Any:
+        if operation == "describe_images" and service == "ec2":
+            return {"Images": image}
+        return plain(self, service, operation, **params)
+
+    monkeypatch.setattr(Aws, "call", call)
+    found = check(account, "AMI for x86_64")
+    assert found.outcome == "fails"
+    assert told in found.told
+
+
+def test_a_named_vpc_that_is_not_there_fails(account: Account) -> None:
+    account.deployment = changed(**{"ttl: 4h": "vpc: vpc-0123456789abcdef0"})
+    assert any("vpc-0123456789abcdef0" in one.told for one in account.plan().failing)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.deploy.load import load, parse
+from orchestrator.deploy.load import load, parse, with_ttl
 from orchestrator.deploy.problems import SettingsError
 from orchestrator.deploy.settings import PRESETS, Deployment
 
@@ -58,12 +58,36 @@ def test_every_mistake_at_once_with_its_place() -> None:
         ("clusters: [{name: a, type: t2.micro, scale: {desired: 9}}]\n", "desired 9 is not from"),
         ("clusters: [{name: a, type: t2.micro, count: 1}, {name: a, type: t2.micro, count: 1}]\n",
          "two clusters are called 'a'"),
+        ("preset: pair\naccess: [10.0.0.1/8]\n", "host bits set"),
+        ("preset: pair\naccess: [10.0.0.0/8, 10.0.0.0/8]\n", "named twice"),
+        ("preset: pair\nvpc: vpc-1\nsubnets: [subnet-1, subnet-1]\n", "subnet-1 is named twice"),
+        ("preset: pair\nalb: {slow_start_s: 5}\n", "neither 0 nor from 30 to 900"),
+        ("preset: pair\nalb: {slow_start_s: 901, algorithm: round_robin}\n", "30 to 900"),
+        ("preset: pair\nalb: {slow_start_s: 30}\n", "knows no slow start"),
+        ("preset: pair\nalb: {deregistration_delay_s: 3601}\n", "less than or equal to 3600"),
+        ("preset: pair\nalb: {algorithm: fastest}\n", "'round_robin'"),
+        ("preset: pair\nalb: {stickiness: true}\n", "unknown key"),
+        ("front: alb\nclusters: [{name: abcdefghijklmnopqrstuvw, type: t2.micro, count: 1}]\n",
+         "at most 32; choose shorter names"),
+        ("preset: pair\nimage_tag: {worker: 'a b'}\n", "image_tag.worker"),
+        ("preset: pair\nimage_tag: {workers: a}\n", "did you mean 'worker'?"),
+        ("preset: pair\nregion: Ireland\n", "does not have the form"),
+        ("clusters: [{name: a, type: t2.micro, count: 101}]\n", "less than or equal to 100"),
         ("preset: [", "not YAML"),
         ("preset: pair\nttl: 1m\n", "greater than or equal to 900"),
     ],
 )  # fmt: skip
 def test_mistakes(text: str, told: str) -> None:
     assert any(told in line for line in problems(HEAD + text))
+
+
+def test_a_time_to_live_on_the_command_line() -> None:
+    deployment = parse(f"{HEAD}preset: pair\nttl: 4h\n".encode())
+    assert with_ttl(deployment, None).ttl == 4 * 3600
+    assert with_ttl(deployment, "30m").ttl == 1800
+    for wrong in ("soon", "1m", "99d"):
+        with pytest.raises(SettingsError, match="--ttl"):
+            with_ttl(deployment, wrong)
 
 
 @pytest.mark.parametrize("text", ["", "- 1\n", "just text"])

@@ -46,6 +46,16 @@ def test_machines(account: Account) -> None:
     assert "END_AFTER_MIN=240" in script
 
 
+def test_spot_machines_are_asked_for_once_each(account: Account) -> None:
+    account.deployment = changed(**{"count: 2": "count: 2, spot: true"})
+    account.up()
+    market = template(account, "cluster1")["InstanceMarketOptions"]
+    assert market["MarketType"] == "spot"
+    assert market["SpotOptions"]["SpotInstanceType"] == "one-time"
+    assert "InstanceMarketOptions" not in template(account, "cluster2")
+    assert account.up().changes == ()
+
+
 def test_only_the_balancer_reaches_the_workers(account: Account) -> None:
     account.up()
     found = account.aws.call("ec2", "describe_security_groups")["SecurityGroups"]
