@@ -48,6 +48,7 @@ from orchestrator.localcloud.metric_data import real_metric_data
 from orchestrator.localcloud.registry import Registry
 from orchestrator.localcloud.standing import FILE, Standing
 from orchestrator.localcloud.steps import STEPS
+from orchestrator.localcloud.targets import real_target_health
 from orchestrator.localcloud.world import Clock, Step, World
 
 TICK_S: Final = 0.5
@@ -143,6 +144,7 @@ def _cloud(
             filled(),
             real_instances(world),
             real_groups(world),
+            real_target_health(world),
             real_metric_data(),
             alarms_begin_unknown(),
             real_addresses(world, network.elastic),

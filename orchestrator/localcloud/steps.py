@@ -11,6 +11,7 @@ from orchestrator.localcloud.metrics import measure
 from orchestrator.localcloud.scaling import scale
 from orchestrator.localcloud.schedule import run_schedule
 from orchestrator.localcloud.spot import take_back
+from orchestrator.localcloud.targets import check_targets
 from orchestrator.localcloud.world import Step
 
 STEPS: Final[tuple[Step, ...]] = (
@@ -20,5 +21,6 @@ STEPS: Final[tuple[Step, ...]] = (
     scale,
     run_schedule,
     move_groups,
+    check_targets,
     watch_alarms,
 )

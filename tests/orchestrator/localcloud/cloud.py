@@ -23,6 +23,7 @@ from orchestrator.localcloud.group_calls import real_groups
 from orchestrator.localcloud.instances import real_instances
 from orchestrator.localcloud.metric_data import real_metric_data
 from orchestrator.localcloud.steps import STEPS
+from orchestrator.localcloud.targets import real_target_health
 from orchestrator.localcloud.world import Birth, Clock, Ran, Step, World
 
 REGION = "eu-west-1"
@@ -202,6 +203,7 @@ def a_cloud() -> Iterator[Cloud]:
             filled(),
             real_instances(cloud.world),
             real_groups(cloud.world),
+            real_target_health(cloud.world),
             real_metric_data(),
             alarms_begin_unknown(),
             real_addresses(cloud.world, ELASTIC),
