@@ -50,6 +50,8 @@ TAG_DEPLOYMENT: Final = "steelyard:deployment"  # `name` of deploy.yaml
 TAG_RESOURCE: Final = "steelyard:resource"  # which part of the deployment it is
 TAG_SPEC: Final = "steelyard:spec"  # digest of what it was made from; set when it is complete
 TAG_BEGUN: Final = "steelyard:begun"  # the same from the start, where it must be known early
+TAG_TEMPLATE: Final = "steelyard:template"  # on a machine: the spec digest of its launch template
+TAG_ROLL: Final = "steelyard:roll"  # on a group while its machines are being replaced
 IMAGE_WORKER: Final = "steelyard-worker"
 IMAGE_BALANCER: Final = "steelyard-balancer"
 

@@ -16,6 +16,7 @@ from orchestrator.deploy.resource import (
     specification,
 )
 from orchestrator.deploy.resources.gone import unless
+from services.contract import TAG_TEMPLATE
 
 
 class LaunchTemplate:
@@ -81,13 +82,21 @@ def _same(has: dict[str, Any], wants: dict[str, Any]) -> bool:
         "IamInstanceProfile",
         "KeyName",
     )
-    keys += ("BlockDeviceMappings", "InstanceMarketOptions")  # tags follow from the name
-    return all(has.get(key) == wants.get(key) for key in keys)
+    keys += ("BlockDeviceMappings", "InstanceMarketOptions")  # other tags follow from the name
+    return all(has.get(key) == wants.get(key) for key in keys) and _made_from(has) == _made_from(
+        wants
+    )
+
+
+def _made_from(data: dict[str, Any]) -> set[str]:
+    """The digest that machines of this version bear."""
+    specifications = data.get("TagSpecifications", ())
+    return {as_dict(one["Tags"]).get(TAG_TEMPLATE, "") for one in specifications}
 
 
 def _data(making: Making) -> dict[str, Any]:
     spec = making.spec
-    tags = {**making.tags, **spec["tags"]}
+    tags = {**making.tags, **spec["tags"], TAG_TEMPLATE: making.digest}
     data: dict[str, Any] = {
         "ImageId": spec["ami"],
         "InstanceType": spec["type"],
