@@ -8,6 +8,7 @@ imds        the metadata service; `metadata` is what it tells one instance
 groups      Auto Scaling groups move: `members`, `health`; `group_calls` is what may be asked
 metrics     CPU of instances and groups; `scaling` tracks it, `schedule` sets sizes in time
 targets     the health of load balancers' targets, by real checks
+fronts      load balancers that answer, by a stand-in proxy; `front_config` is what it is told
 alarms      metric alarms that watch and tell SNS; `metric_data` reads metrics as CloudWatch does
 spot        EC2 takes instances back; `doors` let a user ask for that
 addresses   Elastic addresses that answer

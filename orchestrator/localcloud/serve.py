@@ -39,6 +39,7 @@ from orchestrator.localcloud.containers import (
 )
 from orchestrator.localcloud.doors import opened
 from orchestrator.localcloud.ecr import real_images
+from orchestrator.localcloud.fronts import ProxyContainers, active_when_answering, fronts
 from orchestrator.localcloud.gaps import filled
 from orchestrator.localcloud.group_calls import real_groups
 from orchestrator.localcloud.imds import Imds
@@ -65,12 +66,12 @@ def serve(folder: Path, image: str, region: str, scale: float) -> None:
         owner = name_of(folder)
         remove_all(engine, owner)  # of a predecessor that could not do it
         try:
-            with _cloud(engine, owner, image, region, scale) as (world, api):
+            with _cloud(engine, owner, image, region, scale) as (world, api, steps):
                 host, port = api.address
                 standing = Standing(os.getpid(), f"http://{host}:{port}", region, scale, image)
                 _write(folder / FILE, standing)
                 log.info("ready: %s", standing)
-                _tick(world, STEPS, api, ended)
+                _tick(world, steps, api, ended)
         finally:
             with suppress(FileNotFoundError):
                 (folder / FILE).unlink()
@@ -122,7 +123,7 @@ class _Quiet(WSGIRequestHandler):
 @contextmanager
 def _cloud(
     engine: docker.DockerClient, owner: str, image: str, region: str, scale: float
-) -> Iterator[tuple[World, Api]]:
+) -> Iterator[tuple[World, Api, tuple[Step, ...]]]:
     network = make_network(engine, owner)
     registry = Registry(engine, image, network, region)
     machines = Containers(
@@ -147,6 +148,7 @@ def _cloud(
             real_target_health(world),
             real_metric_data(),
             alarms_begin_unknown(),
+            active_when_answering(),
             real_addresses(world, network.elastic),
             real_commands(world),
             real_consoles(world),
@@ -158,7 +160,8 @@ def _cloud(
         stack.callback(api.close)
         api.listen("127.0.0.1", 0)
         api.listen(network.gateway, API_PORT)
-        yield world, api
+        run_fronts = fronts(ProxyContainers(engine, image, network))
+        yield world, api, (*STEPS, run_fronts)
 
 
 def _tick(world: World, steps: Iterable[Step], api: Api, ended: threading.Event) -> None:
