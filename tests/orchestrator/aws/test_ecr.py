@@ -34,6 +34,7 @@ class Engine:
         self.images = self.api = self
         self.logins: list[dict[str, str]] = []
         self.sent: list[str] = []
+        self.to_ecr = True
 
     def get(self, name: str) -> Any:
         plain = name.partition(":")[0]
@@ -43,7 +44,8 @@ class Engine:
     def push(self, repository: str, *, tag: str, auth_config: Any, **_: Any) -> Any:
         self.logins.append(auth_config)
         self.sent.append(f"{repository}:{tag}")
-        digest = put_image(repository.rpartition("/")[2], tag)
+        name = repository.rpartition("/")[2]
+        digest = put_image(name, tag) if self.to_ecr else "sha256:0"
         yield {"progressDetail": {}, "aux": {"Tag": tag, "Digest": digest, "Size": 7}}
 
 
