@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 from moto.ecr.models import ECRBackend, Image
+from moto.ecr.responses import ECRResponse
 
-from orchestrator.localcloud.registry import Registry
+from orchestrator.localcloud.registry import PASSWORD, USER, Registry
 from orchestrator.localcloud.world import World
 
 _READS = ("list_images", "describe_images", "batch_get_image", "describe_repositories")
@@ -28,11 +30,24 @@ def real_images(world: World, registry: Registry) -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(patch.object(ECRBackend, "create_repository", create_repository))
+        stack.enter_context(
+            patch.object(
+                ECRResponse, "get_download_url_for_layer", lambda response: _url(registry, response)
+            )
+        )
         for name in _READS:
             stack.enter_context(
                 patch.object(ECRBackend, name, _after_looking(world, registry, name))
             )
         yield
+
+
+def _url(registry: Registry, response: Any) -> str:
+    """Where a blob lies; AWS signs such a URL, here it carries the password itself."""
+    asked = json.loads(response.body)
+    digest = asked["layerDigest"]
+    path = f"{registry.push_host}/v2/{asked['repositoryName']}/blobs/{digest}"
+    return json.dumps({"downloadUrl": f"http://{USER}:{PASSWORD}@{path}", "layerDigest": digest})
 
 
 def _after_looking(world: World, registry: Registry, name: str) -> Any:
