@@ -120,6 +120,8 @@ def test_a_machine_boots_and_goes(aws: Aws, engine: docker.DockerClient, folder:
     ident = _boot(aws)
     assert _run(aws, ident, "cat /root/told")["StandardOutputContent"] == ident
     assert _run(aws, ident, "cat /root/untold")["StandardOutputContent"] == "401"
+    waits = _run(aws, ident, "shutdown -h +30 && systemctl is-active shutdown-later.timer")
+    assert waits["StandardOutputContent"] == "active\n"
     failed = _run(aws, ident, "echo no >&2; exit 3")
     assert (failed["Status"], failed["ResponseCode"]) == ("Failed", 3)
     assert failed["StandardErrorContent"] == "no\n"
