@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: help setup lock demo local bench bench-peers compile images push lint format test test-aws test-docker clean
-.PHONY: permissions plan up status down kill
+.PHONY: permissions plan up status logs scale drain roll down kill
 
 help: ## list the commands
 	@grep -hE '^[a-z][a-z -]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,18 @@ up: $(READY) ## build the deployment on AWS (tried against an emulator only); TT
 
 status: $(READY) ## what exists of it
 	@$(BIN)/steelyard status $(if $(FILE),--file $(FILE))
+
+logs: $(READY) ## what its containers wrote (OF=cluster1 ARGS="--follow --since 1h")
+	@$(BIN)/steelyard logs $(OF) $(if $(FILE),--file $(FILE)) $(ARGS)
+
+scale: $(READY) ## other sizes now (SIZES="cluster1=6 cluster2=3")
+	@$(BIN)/steelyard scale $(SIZES) $(if $(FILE),--file $(FILE))
+
+drain: $(READY) ## no new requests to a machine (TARGET=i-... or ip:port, ARGS=--undo)
+	@$(BIN)/steelyard drain $(TARGET) $(if $(FILE),--file $(FILE)) $(ARGS)
+
+roll: $(READY) ## a new worker image, machine by machine, without a lost request (ARGS="--batch 25%")
+	@$(BIN)/steelyard roll $(if $(FILE),--file $(FILE)) $(ARGS)
 
 down: $(READY) ## take it away and prove that nothing is left
 	@$(BIN)/steelyard down $(if $(FILE),--file $(FILE)) $(ARGS)

@@ -7,6 +7,10 @@ resource, resources                  one kind of thing each: find, create, compl
 plan             what there is against what should be: steps
 journal          what was begun and what was finished
 provision        takes the steps
+remote, on_host, balancers, members, boots   what runs, asked through SSM and the API
+ready            the end of `up`: everything serves through the balancer
+drain, scale, gate, roll_note, roll          changes to what runs, without a lost request
+logs, status     what it wrote, what it is
 down, kill       take everything away, and prove it
 show             plan and status on the terminal
 commands         what the user types

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
@@ -79,3 +79,20 @@ def _checks(plan: Plan) -> Table:
         outcome = Text(check.outcome, style=styles[check.outcome])
         table.add_row(outcome, Text(check.about), Text(check.told))
     return table
+
+
+def machines_shown(told: Mapping[str, Any]) -> RenderableType:
+    """What `status.machines_status` found: a line a machine, then what needs attention."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("machine", "of", "state", "address", "version", "health"):
+        table.add_column(heading)
+    for one in told["machines"]:
+        health = ", ".join(sorted(set(one["health"].values())))
+        version = one["version"] + ("" if one["current"] else " (older)")
+        state = f"{one['state']} {one['lifecycle']}".strip()
+        table.add_row(one["id"], one["of"], state, one["address"], version, health)
+    notes = [f"balancers: {told['balancers']}"] if told["balancers"] else []
+    notes += [f"{g['name']}: a roll is unfinished: repeat it, or: steelyard roll --back"
+        for g in told["groups"] if g["roll"]]  # fmt: skip
+    notes += [f"{m['id']} failed to boot:\n{m['boot']}" for m in told["machines"] if m["boot"]]
+    return Lines(table, *(Text(note) for note in notes))

@@ -2,15 +2,16 @@
 
 terminal     what all share: options, the door to AWS, patience, errors as one line
 life         plan, up, down, kill
-look         status
+look         status, logs, exec
+change       scale, drain, roll
 """
 
 from __future__ import annotations
 
 import typer
 
-from orchestrator.deploy.commands import life, look
+from orchestrator.deploy.commands import change, life, look
 
 app = typer.Typer()
-for _theme in (life, look):
+for _theme in (life, look, change):
     app.add_typer(_theme.app)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
+import httpx
 import typer
 
 from orchestrator.aws.door import Aws
@@ -27,10 +28,12 @@ from orchestrator.deploy.outside import internet
 from orchestrator.deploy.plan import Plan, find_all, make_plan
 from orchestrator.deploy.progress import shown
 from orchestrator.deploy.provision import provision
+from orchestrator.deploy.ready import wait_ready
 from orchestrator.deploy.resource import Scope
 from orchestrator.deploy.show import plan_shown
 
 app = typer.Typer()
+_FRONT_S: Final = 5.0
 Ttl = Annotated[
     str | None,
     typer.Option(envvar="TTL", help="Time to live (30m, 4h, 2d) instead of the file's."),
@@ -61,7 +64,10 @@ def up(file: File = FILE, yes: Yes = False, ttl: Ttl = None, state: State = STAT
                 typer.confirm("Go on?", abort=True)
             with shown(console()) as (line, turn):
                 provision(aws, made, journal, surroundings(line, turn))
-        _say_where(aws, made)
+        fronts = _fronts(aws, made)
+        wait_ready(aws, Scope(made.deployment), fronts, status_of, surroundings())
+        for front in fronts:
+            console().print(f"http://{front}/")
 
 
 @app.command()
@@ -103,8 +109,14 @@ def kill(
     console().print(f"nothing is left in {len(regions)} regions")
 
 
-def _say_where(aws: Aws, made: Plan) -> None:
+def _fronts(aws: Aws, made: Plan) -> list[str]:
     found = find_all(aws, Scope(made.deployment))
-    addresses = [one.about["ip"] for one in found if one.key.kind == "address"]
-    for address in addresses:
-        console().print(f"http://{address}/ (its containers may still be starting)")
+    return [one.about["ip"] for one in found if one.key.kind == "address"]
+
+
+def status_of(url: str) -> int:
+    """The status of a GET; 0 when nothing answers."""
+    try:
+        return httpx.get(url, timeout=_FRONT_S, trust_env=False).status_code
+    except httpx.HTTPError:
+        return 0  # told as such: it is what the caller waits to change

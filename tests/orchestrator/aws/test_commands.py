@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,20 +12,23 @@ from typer.testing import CliRunner, Result
 from orchestrator.aws.wait import Patience
 from orchestrator.clouds import Pace
 from orchestrator.commands import app
-from orchestrator.deploy.commands import life, terminal
+from orchestrator.deploy.commands import life, look, terminal
 from tests.orchestrator.aws.account import SETTINGS, WHOLE, Account
+from tests.orchestrator.aws.fleet import a_fleet
 
 
 @pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     quick = Pace(patience=Patience(5, 0), settle=Patience(0, 0))
-    for module in (terminal, life):
+    for module in (terminal, life, look):
         monkeypatch.setattr(module, "pace", lambda: quick)
     monkeypatch.setenv("STEELYARD_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("COLUMNS", "200")
     path = tmp_path / "deploy.yaml"
     path.write_text(SETTINGS)
-    return path
+    monkeypatch.setattr(life, "status_of", lambda _url: 200)
+    with a_fleet():
+        yield path
 
 
 def run(*arguments: str | Path, answer: str = "") -> Result:
@@ -42,7 +47,22 @@ def test_a_life(account: Account, file: Path) -> None:
     assert built.exit_code == 0, built.output
     assert "http://" in built.output
     assert account.things() == WHOLE
+    shown = run("status", "-f", file)
+    assert "1 of 1 in service" in shown.output
+    assert shown.output.count("healthy") == 3
+    machines = json.loads(run("status", "--json", "-f", file).output)["machines"]
+    assert all(one["current"] for one in machines)
+    worker = next(one["id"] for one in machines if one["of"] == "cluster2")
+    scaled = run("scale", "cluster2=3", "-f", file)
+    assert scaled.exit_code == 0, scaled.output
+    assert "3 of 3 in service" in run("status", "-f", file).output
+    assert run("scale", "cluster2=1", "-f", file).exit_code == 0
     assert "1 of 1 in service" in run("status", "-f", file).output
+    assert "max 3 stands in the way" in run("scale", "cluster2=4", "-f", file).stderr
+    assert "is drained" in run("drain", worker, "-f", file).output
+    assert "takes requests again" in run("drain", worker, "--undo", "-f", file).output
+    assert run("exec", worker, "-f", file, "--", "true").exit_code == 0
+    assert run("logs", "-f", file).exit_code == 0
 
     gone = run("down", "-f", file, answer="y\n")
     assert "nothing is left" in gone.output, gone.output
