@@ -28,8 +28,9 @@ _OWN: Final = re.compile(
     rb"|proxy-connection|proxy-authenticate|proxy-authorization|endpoint-load-metrics):"
 )
 
-# A size line without extensions is never longer (15 digits and CRLF).
-_BARE_LINE_BYTES: Final = 17
+# RFC 9112, 7.1.1: space around an extension is to be read, and not to be sent. There are parsers
+# that refuse it, so what has some (a quoted string may, too) goes on without its extensions.
+_SPACE: Final = re.compile(rb"[ \t]")
 # Per chunk this much framing is free, and twice its size; what goes beyond is added up over the
 # body (the rule of Go's net/http, whose bound of the sum this is, too).
 _FREE_LINE_BYTES: Final = 16
@@ -113,17 +114,20 @@ class ChunkedBody:
         if match is None:
             raise BadChunk("a chunk size line breaks the grammar")
         size = int(match[1], 16)
-        if end - at > _BARE_LINE_BYTES:
+        line = data[at:end]
+        if match.end(1) + 2 != end:
             excess = self._excess + end - at - _FREE_LINE_BYTES - 2 * size
             if excess > MAX_EXCESS_BYTES:
                 raise BadChunk("more chunk extensions than data")
             self._excess = max(excess, 0)
+            if _SPACE.search(line) is not None:
+                line = match[1] + b"\r\n"
         if size:
             self._left = size + 2
         else:
             self._trailer = 0
         if not self._payload_only:
-            out.append(data[at:end])
+            out.append(line)
         return end
 
     def _data(self, data: bytes, at: int, out: list[bytes]) -> int:

@@ -19,7 +19,7 @@ from services.balancer.dataplane.chunked import (
 
 steady = settings(derandomize=True, deadline=None, max_examples=200)
 
-EXTENSIONS: Final = (b"", b"", b";a", b";a=b", b' ; a = "q \\" ;\t"', b";a;b=1;c")
+EXTENSIONS: Final = (b"", b"", b";a", b";a=b", b';a="q\\";"', b";a;b=1;c")
 TRAILERS: Final = (b"", b"Digest: x\r\n", b"Server-Timing: db;dur=1\r\nX-Empty:\r\n")
 
 
@@ -168,7 +168,6 @@ GOOD: Final = {
     "7.1 nothing": (b"0\r\n\r\n", b""),
     "7.1 many zeros": (b"000000000000000\r\n\r\n", b""),
     "7.1 payload looks like an end": (b"7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", b"\r\n0\r\n\r\n"),
-    "7.1.1 space around an extension": (b'1 ;\ta =\t"b;\\""\r\nx\r\n0\r\n\r\n', b"x"),
     "7.1.2 trailer whose name begins like one forbidden": (b"0\r\nhostess: a\r\n\r\n", b""),
     "7.1.2 trailer of obs-text": (b"0\r\na: \xff\r\n\r\n", b""),
 }
@@ -196,6 +195,13 @@ def test_trailers_of_this_hop_do_not_go_on(payload_only: bool) -> None:
     assert follower.rest == b"rest"
     kept = b"0\r\n" + b"A: b\r\n" * 5 + b"X-One-More: c\r\n\r\n"
     assert out == (b"" if payload_only else kept)
+
+
+def test_extensions_with_space_in_them_do_not_go_on() -> None:
+    """RFC 9112, 7.1.1: there are parsers that refuse it."""
+    wire = b'1 ;\ta =\t"b;\\""\r\nx\r\n0001;b="c d"\r\ny\r\n0; a\r\n\r\n'
+    assert ChunkedBody().feed(wire) == b"1\r\nx\r\n0001\r\ny\r\n0\r\n\r\n"
+    assert ChunkedBody(payload_only=True).feed(wire) == b"xy"
 
 
 def test_extensions_in_proportion_to_the_data_pass() -> None:
@@ -260,7 +266,7 @@ def test_garbage_is_refused_or_waits(data: bytes, cuts: list[int], payload_only:
 
     whole = run([data])
     assert run(pieces(data, cuts)) == whole
-    if not payload_only:
+    if not payload_only and b";" not in data:  # extensions and some trailers do not go on
         assert data.startswith(whole[1])
 
 
