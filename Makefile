@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lock demo local bench bench-peers compile images push lint format test test-aws test-docker clean
+.PHONY: help setup lock demo local bench bench-peers compile images push lint format test test-aws test-docker fuzz clean
 .PHONY: permissions plan up status logs scale drain roll down kill
 
 help: ## list the commands
@@ -117,6 +117,9 @@ test: $(READY) ## everything that needs no Docker; the AWS emulator's suite is t
 
 test-aws: $(READY) ## the orchestrator against an emulated API, interrupted everywhere
 	@$(BIN)/pytest tests/orchestrator/aws
+
+fuzz: $(READY) ## our framing beside h11's and llhttp's (INPUTS=100000 SEED=1 PROCESSES=2)
+	@$(BIN)/python -m tests.fuzz.differential --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),1) --processes $(or $(PROCESSES),2)
 
 test-docker: $(READY) ## what needs a Docker engine
 	@$(BIN)/pytest -m docker tests/
