@@ -10,6 +10,7 @@ from typing import Final
 
 _SPACED_EXTENSION: Final = re.compile(rb"\r\n[0-9A-Fa-f]+(?:[ \t]+;|;[^\r]*[ \t\"])")
 _UPGRADE: Final = re.compile(rb"(?i)\r\nupgrade:")
+_TAB_AFTER_CODING: Final = re.compile(rb"(?i)\r\ntransfer-encoding:[^\r]*\t *\r")
 _KNOWN: Final = frozenset({b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"DELETE", b"PATCH"})
 _ODD_TARGET: Final = re.compile(rb"[^ ]+ [a-zA-Z]+://[^ /?]*[^ /?a-zA-Z0-9.:\[\]-]")
 
@@ -37,6 +38,9 @@ def request_unread_by_llhttp(raw: bytes) -> str | None:
     if _SPACED_EXTENSION.search(raw):
         # As above; and llhttp refuses some quoted strings.
         return "space or a quoted string in a chunk extension"
+    if _TAB_AFTER_CODING.search(raw):
+        # RFC 9110, 5.5: optional white space is tabs, too; llhttp takes spaces alone there.
+        return "a tab after the transfer coding"
     if _ODD_TARGET.match(raw):
         # RFC 9112, 3.2.2: llhttp checks the bytes of an absolute form, and of some paths, closer.
         return "bytes in a target"
@@ -58,6 +62,8 @@ def response_unread_by_llhttp(method: bytes, wire: bytes, *, kept: bool) -> str 
         return "an offer to upgrade"
     if _SPACED_EXTENSION.search(wire):
         return "space or a quoted string in a chunk extension"
+    if _TAB_AFTER_CODING.search(wire):
+        return "a tab after the transfer coding"
     if not kept:
         # We take the answer and drop the connection with all that follows; llhttp reads on, into
         # bytes that belong to nothing.
