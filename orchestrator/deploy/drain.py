@@ -14,6 +14,7 @@ from orchestrator.aws.wait import Patience, wait_until
 from orchestrator.deploy.balancers import Balancers, Views
 from orchestrator.deploy.members import Machine, Members, members
 from orchestrator.deploy.provision import Surroundings
+from orchestrator.deploy.remote import known
 from orchestrator.deploy.resource import Scope
 from orchestrator.deploy.resources.gone import unless
 
@@ -89,6 +90,21 @@ def retire(
         return f"{', '.join(left)} still there" if left else ""
 
     wait_until("gone", missing, around.report, around.patience)
+
+
+def drain_all(aws: Aws, scope: Scope, deadline_s: float, around: Surroundings) -> None:
+    """Before the end of everything: requests under way are finished, new ones get 503.
+
+    Nothing here keeps the end from coming: what cannot be asked is told.
+    """
+    try:
+        now = members(aws, scope)
+        workers = [one for one in now.machines if one.cluster and one.staying]
+        reached = known(aws, [one.ident for one in now.balancers])
+        if workers and reached:
+            drain(Balancers(aws, reached, around.patience), workers, deadline_s, around)
+    except CloudError as error:
+        around.report(f"not drained: {error}")
 
 
 def balancers_of(aws: Aws, now: Members, around: Surroundings) -> Balancers:

@@ -21,6 +21,7 @@ from orchestrator.deploy.commands.terminal import (
     surroundings,
 )
 from orchestrator.deploy.down import take_down
+from orchestrator.deploy.drain import drain_all
 from orchestrator.deploy.kill import enabled_regions
 from orchestrator.deploy.kill import kill as kill_all
 from orchestrator.deploy.load import load, with_ttl
@@ -34,6 +35,7 @@ from orchestrator.deploy.show import plan_shown
 
 app = typer.Typer()
 _FRONT_S: Final = 5.0
+_DRAIN_S: Final = 30.0  # of `down`, for requests under way
 Ttl = Annotated[
     str | None,
     typer.Option(envvar="TTL", help="Time to live (30m, 4h, 2d) instead of the file's."),
@@ -71,7 +73,12 @@ def up(file: File = FILE, yes: Yes = False, ttl: Ttl = None, state: State = STAT
 
 
 @app.command()
-def down(file: File = FILE, yes: Yes = False, state: State = STATE) -> None:
+def down(
+    file: File = FILE,
+    yes: Yes = False,
+    now: Annotated[bool, typer.Option("--now", help="Cut what is under way.")] = False,
+    state: State = STATE,
+) -> None:
     """Take the deployment away, and prove by tags and journal that nothing is left."""
     with one_line_errors():
         deployment = load(file)
@@ -80,6 +87,8 @@ def down(file: File = FILE, yes: Yes = False, state: State = STATE) -> None:
             what = f"{deployment.name} in {deployment.region}"
             typer.confirm(f"End all machines of {what} and delete the rest?", abort=True)
         with open_journal(aws, deployment, state) as journal:
+            if not now:
+                drain_all(aws, Scope(deployment.name), _DRAIN_S, surroundings())
             number = take_down(aws, deployment.name, journal, surroundings())
         console().print(f"{number} things deleted; nothing is left")
 
