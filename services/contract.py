@@ -62,3 +62,22 @@ DRAIN_NOTICE_S: Final = 8  # until every balancer has seen /readyz fail: above i
 DRAIN_DEADLINE_S: Final = 120  # of a drain that the group waits for, notice included
 DRAIN_SPOT_S: Final = 90  # of one before an interruption, which comes 120 s after its notice
 DRAIN_STOP_S: Final = 40  # for the container after SIGTERM: above its own drain
+
+# -- what CloudWatch is told, once a minute ------------------------------------------------------
+# The publishers write exactly these, dashboard and alarms read exactly these.
+CLOUDWATCH_NAMESPACE: Final = "Steelyard"
+CLOUDWATCH_PERIOD_S: Final = 60
+DIMENSION_DEPLOYMENT: Final = "Deployment"
+DIMENSION_CLUSTER: Final = "Cluster"
+DIMENSION_INSTANCE: Final = "InstanceId"
+# by deployment and cluster; each balancer publishes its own share, so counts are summed
+CLOUDWATCH_REQUESTS: Final = "Requests"  # count, of the period
+CLOUDWATCH_ERRORS_4XX: Final = "Errors4xx"  # count
+CLOUDWATCH_ERRORS_5XX: Final = "Errors5xx"  # count
+CLOUDWATCH_LATENCY: Final = "Latency"  # milliseconds, as a distribution (Values and Counts)
+CLOUDWATCH_HEALTHY: Final = "HealthyHosts"  # count, as this balancer sees them
+CLOUDWATCH_PENDING: Final = "Pending"  # count, at this balancer, now
+CLOUDWATCH_RETRIES: Final = "Retries"  # count
+# by deployment, cluster and instance
+CLOUDWATCH_CPU: Final = "CPU"  # percent of the machine, 0 to 100
+CLOUDWATCH_STEAL: Final = "Steal"  # percent taken by the hypervisor, 0 to 100
