@@ -13,6 +13,7 @@ from loadtest.verdict import Outcome
 
 # What may differ between runs that are still the same experiment.
 MAY_DIFFER: Final = frozenset({"target", "tags"})
+NOTE: Final = "note"  # a tag of a plan that every comparison must tell its readers
 
 
 class NotComparable(ValueError):
@@ -21,11 +22,17 @@ class NotComparable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number of a cluster that can be compared. `better`: -1 lower, +1 higher, 0 neither."""
+    """A number that can be compared. `better`: -1 lower, +1 higher, 0 neither."""
 
     name: str
     unit: str
     better: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured(Figure):
+    """A figure that a cluster's result has of its own."""
+
     of: Callable[[ClusterResult], float | None]
 
 
@@ -38,15 +45,15 @@ def _latency(attribute: str) -> Callable[[ClusterResult], float | None]:
 
 
 FIGURES: Final = (
-    Figure("requests", "", 0, lambda each: float(each.requests)),
-    Figure("time", "s", -1, lambda each: each.duration_s),
-    Figure("throughput", "requests/s", 1, lambda each: each.rate_per_s),
-    Figure("p50", "ms", -1, _latency("p50_ms")),
-    Figure("p90", "ms", -1, _latency("p90_ms")),
-    Figure("p95", "ms", -1, _latency("p95_ms")),
-    Figure("p99", "ms", -1, _latency("p99_ms")),
-    Figure("max", "ms", -1, _latency("max_ms")),
-    Figure("failed", "%", -1, lambda each: each.failed_share * 100),
+    Measured("requests", "", 0, lambda each: float(each.requests)),
+    Measured("time", "s", -1, lambda each: each.duration_s),
+    Measured("throughput", "requests/s", 1, lambda each: each.rate_per_s),
+    Measured("p50", "ms", -1, _latency("p50_ms")),
+    Measured("p90", "ms", -1, _latency("p90_ms")),
+    Measured("p95", "ms", -1, _latency("p95_ms")),
+    Measured("p99", "ms", -1, _latency("p99_ms")),
+    Measured("max", "ms", -1, _latency("max_ms")),
+    Measured("failed", "%", -1, lambda each: each.failed_share * 100),
 )
 
 
@@ -64,7 +71,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure of one cluster over all runs, the first run first."""
+    """One figure of one cluster over all runs, the first run first.
+
+    The CPU of machines that are in no cluster's path, such as a balancer's own, stands under the
+    name that their readings carry.
+    """
 
     cluster: str
     figure: Figure
@@ -103,7 +114,14 @@ def compare(results: Sequence[Result], names: Sequence[str], *, force: bool = Fa
     ]
     if len({result.host.cpus for result in results}) > 1:
         doubtful.append("the generators ran on machines with different numbers of CPUs")
-    return Comparison(labels, tuple(results), _rows(results), tuple(differing + doubtful))
+    told = [
+        f"{label}: {words}"
+        for label, result in zip(labels, results, strict=True)
+        for name, words in result.plan.tags
+        if name == NOTE
+    ]
+    rows = _rows(results) + _cpu_rows(results)
+    return Comparison(labels, tuple(results), rows, tuple(differing + doubtful + told))
 
 
 def _told_apart(names: Sequence[str]) -> tuple[str, ...]:
@@ -141,6 +159,38 @@ def _rows(results: Sequence[Result]) -> tuple[Row, ...]:
             cells = tuple(_cell(value, values[0]) for value in values)
             rows.append(Row(name, figure, (Cell(values[0]), *cells[1:])))
     return tuple(rows)
+
+
+def _cpu_rows(results: Sequence[Result]) -> tuple[Row, ...]:
+    """Mean CPU by cluster and by machine, of runs whose readings name `<cluster>/<machine>`."""
+    by_run = [by_machine(result) for result in results]
+    rows = []
+    for group in sorted({name.partition("/")[0] for means in by_run for name in means}):
+        inside = [{n: s for n, s in one.items() if n.partition("/")[0] == group} for one in by_run]
+        overall = [sum(one.values()) / len(one) if one else None for one in inside]
+        rows.append(_cpu_row(group, "CPU, mean of machines", overall))
+        rows += [
+            _cpu_row(group, f"CPU {name.partition('/')[2]}", [one.get(name) for one in inside])
+            for name in sorted({name for one in inside for name in one})
+        ]
+    return tuple(rows)
+
+
+def by_machine(result: Result) -> dict[str, float]:
+    """Mean share of CPU, 0..1, over the run, of each reading's `<cluster>/<machine>`."""
+    found: dict[str, list[float]] = {}
+    for each in result.cpu:
+        if "/" in each.target:
+            found.setdefault(each.target, []).append(each.share)
+    return {name: sum(shares) / len(shares) for name, shares in sorted(found.items())}
+
+
+def _cpu_row(cluster: str, name: str, shares: Sequence[float | None]) -> Row:
+    percents = [None if share is None else share * 100 for share in shares]
+    first, *others = percents
+    return Row(
+        cluster, Figure(name, "%", 0), (Cell(first), *(_cell(each, first) for each in others))
+    )
 
 
 def _cell(value: float | None, base: float | None) -> Cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from loadtest.compare import by_machine
 from loadtest.report.words import HEADINGS, facts, mark, row
 from loadtest.result import Result
 
@@ -30,6 +31,7 @@ def markdown_report(results: Sequence[Result], *, title: str, intro: str) -> str
             "\n".join(f"- {reason}" for reason in (*result.verdict.reasons, *result.notes)),
             table(HEADINGS, [row(cluster) for cluster in result.clusters]),
             _targets(result),
+            _cpu(result),
             "\n".join(f"- {name}: {value}" for name, value in facts(result)),
             "Time runs from the first request to the last response of a cluster; latency is of "
             "answers with status 200, from the first byte sent to the last received.",
@@ -49,3 +51,9 @@ def _targets(result: Result) -> str:
         for target, number in cluster.targets.items()
     ]
     return table(("target", "cluster", "answers", "share"), rows) if rows else ""
+
+
+def _cpu(result: Result) -> str:
+    rows = [(name, f"{share:.1%}") for name, share in by_machine(result).items()]
+    caption = f"CPU: {result.cpu_words}." if result.cpu_words else ""
+    return f"{table(('machine', 'mean CPU'), rows)}\n\n{caption}" if rows else caption

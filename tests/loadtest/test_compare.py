@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from loadtest.compare import Cell, NotComparable, compare, judged
+from loadtest.cpu import CpuReading
 from loadtest.report.comparison import markdown_comparison, write_comparison
+from loadtest.report.markdown import markdown_report
 from loadtest.verdict import Outcome, Verdict
 from tests.loadtest.made import PLAN, cluster, result, steady
 
@@ -64,3 +66,28 @@ def test_the_markdown_table_is_whole() -> None:
     text = markdown_comparison(compare([result(), result()], ["a", "b"]))
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert widths == {6}
+
+
+def test_cpu_of_machines_is_compared_by_cluster_and_machine() -> None:
+    first = result(
+        cpu=(
+            CpuReading(0, "cluster1/i-1", 0.2),
+            CpuReading(60, "cluster1/i-1", 0.4),
+            CpuReading(0, "cluster1/i-2", 0.1),
+            CpuReading(0, "balancer/i-9", 0.5),
+        )
+    )
+    other = result(cpu=(CpuReading(0, "cluster1/i-1", 0.6),))
+    found = compare([first, other], ["a", "b"])
+    rows = {(r.cluster, r.figure.name): [c.value for c in r.cells] for r in found.rows}
+    assert rows["cluster1", "CPU i-1"] == pytest.approx([30, 60])
+    assert rows["cluster1", "CPU, mean of machines"] == pytest.approx([20, 60])
+    assert rows["cluster1", "CPU i-2"] == [pytest.approx(10), None]
+    assert rows["balancer", "CPU i-9"] == [pytest.approx(50), None]
+    assert "| cluster1 | CPU i-1 % | 30 | 60 | +100.0% (+30) |" in markdown_comparison(found)
+    assert "| cluster1/i-1 | 30.0% |" in markdown_report([first], title="t", intro="")
+
+
+def test_what_a_run_must_tell_is_told_wherever_it_is_compared() -> None:
+    noted = result(plan=dataclasses.replace(PLAN, tags=(("note", "a stand-in"),)))
+    assert compare([result(), noted], ["a", "b"]).warnings == ("b: a stand-in",)
