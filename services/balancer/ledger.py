@@ -65,6 +65,8 @@ class TargetCell(_Cells):
     CONNECT_FAILURES = auto()
     BROKEN = auto()  # reset or nonsense before or inside the answer
     TIMEOUTS = auto()
+    STALE = auto()  # pooled connections that the target had just closed
+    RETRIES = auto()  # attempts here after one that had failed
     ABORTED = auto()  # the client left first
     CONNECTS = auto()  # connections opened
     LATENCY_SUM_US = auto()  # of finished requests, from sent to the body's end

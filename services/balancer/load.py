@@ -49,7 +49,15 @@ class PeakEwma:
 class Load:
     """Everything a policy may know of a target beside its pending count."""
 
-    __slots__ = ("cpu", "finished", "peak", "probe_at", "probe_latency_s", "reported_pending")
+    __slots__ = (
+        "cloudwatch_cpu",
+        "cpu",
+        "finished",
+        "peak",
+        "probe_at",
+        "probe_latency_s",
+        "reported_pending",
+    )
 
     def __init__(self) -> None:
         self.peak = PeakEwma()
@@ -57,7 +65,8 @@ class Load:
         self.probe_latency_s = NEVER_S  # of the last probe; infinite: none, or it failed
         self.probe_at = -NEVER_S
         self.reported_pending: float | None = None
-        self.cpu: float | None = None
+        self.cpu: float | None = None  # 0..1, as the target itself says
+        self.cloudwatch_cpu: float | None = None  # 0..1, minutes old
 
     def succeed(self, latency_s: float, now: float) -> None:
         """A request ended with an answer that is not the target's failure."""
@@ -81,10 +90,16 @@ class Load:
             self.peak.observe(latency_s, now)
 
     def probed(
-        self, latency_s: float | None, pending: float | None, cpu: float | None, now: float
+        self,
+        latency_s: float | None,
+        pending: float | None,
+        cpu: float | None,
+        now: float,
+        cloudwatch_cpu: float | None = None,
     ) -> None:
-        """A probe was answered, or failed (`latency_s` is None)."""
+        """A probe was answered, or failed (`latency_s` is None); CloudWatch's word comes along."""
         self.probe_latency_s = NEVER_S if latency_s is None else latency_s
         self.probe_at = now
         self.reported_pending = pending
         self.cpu = cpu
+        self.cloudwatch_cpu = cloudwatch_cpu

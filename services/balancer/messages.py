@@ -69,6 +69,7 @@ class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: float | None
     pending: float | None = None  # as the target itself reports it
     cpu: float | None = None  # 0..1
+    cloudwatch_cpu: float | None = None  # 0..1, if it is asked
 
 
 class Probes(msgspec.Struct, frozen=True, kw_only=True, tag="probes"):

@@ -112,6 +112,7 @@ def target_data(member: Member, ledger: Ledger) -> dict[str, Any]:
             "error": probe and probe.error,
             "at": when(member.probed_at),
         },
+        "cloudwatch_cpu": member.cloudwatch_cpu,
     }
 
 

@@ -15,6 +15,7 @@ from services.balancer.dataplane.forward import PooledTarget, TargetConnection, 
 from services.balancer.dataplane.http1 import Fields
 from services.balancer.dataplane.observe import ANSWERED, Attempt, Ended
 from services.balancer.dataplane.retry import Tries
+from services.balancer.ledger import TargetCell
 
 if TYPE_CHECKING:
     from services.balancer.cluster import Cluster
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _CHUNKED_LINE: Final = b"Transfer-Encoding: chunked\r\n"
 _CLOSE_LINE: Final = b"Connection: close\r\n"
 _KEEP_ALIVE_LINE: Final = b"Connection: keep-alive\r\n"
+_TARGET_RETRIES: Final = int(TargetCell.RETRIES)
 
 
 class Stage(enum.Enum):
@@ -112,6 +114,8 @@ class Exchange:
             self._refuse(Refusal.NO_TARGET, "no eligible target")
             return
         self._attempt = Attempt(target, target.counts, now)
+        if self._tries is not None:
+            target.counts[_TARGET_RETRIES] += 1
         connection = None if fresh else target.take()
         if connection is not None:
             self.connected(connection)

@@ -24,6 +24,7 @@ _FAULTS: Final = {
     Fault.CONNECT: int(TargetCell.CONNECT_FAILURES),
     Fault.BROKEN: int(TargetCell.BROKEN),
     Fault.TIMEOUT: int(TargetCell.TIMEOUTS),
+    Fault.STALE: int(TargetCell.STALE),
 }
 _ANSWERED_HERE: Final = int(ProcessCell.ANSWERED_HERE_2XX) - 2
 _RETRIES: Final = int(ProcessCell.RETRIES)
@@ -78,9 +79,10 @@ class Attempt:
         elif how is Ended.ABORTED:
             counts[_ABORTED] += 1
             target.load.abandon(latency_s, now)
-        elif how is not Fault.STALE:
+        else:
             counts[_FAULTS[how]] += 1
-            target.load.fail(latency_s, now)
+            if how is not Fault.STALE:
+                target.load.fail(latency_s, now)
 
 
 class Counters:

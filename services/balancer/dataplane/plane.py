@@ -158,7 +158,9 @@ class Plane:
             cluster = self.clusters.get(result.id.partition("/")[0])
             target = cluster.targets.get(result.id) if cluster is not None else None
             if target is not None:
-                target.load.probed(result.latency_s, result.pending, result.cpu, now)
+                target.load.probed(
+                    result.latency_s, result.pending, result.cpu, now, result.cloudwatch_cpu
+                )
 
     def _make_target(self, picture: TargetPicture) -> PooledTarget:
         return PooledTarget(picture, self)

@@ -233,5 +233,6 @@ class Fleet:
                 latency_s=reading.latency_s,
                 pending=reading.pending,
                 cpu=reading.cpu,
+                cloudwatch_cpu=member.cloudwatch_cpu,
             )
         )

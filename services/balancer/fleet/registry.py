@@ -44,6 +44,7 @@ class Member:
     probe: Reading | None = None
     probed_at: float | None = None
     instance: str | None = None
+    cloudwatch_cpu: float | None = None  # 0..1
 
     @property
     def picture(self) -> TargetPicture:

@@ -13,6 +13,7 @@ from typing import Final
 from services.balancer.config import PolicySpec
 from services.balancer.pick.fastest import Fastest
 from services.balancer.pick.least_pending import LeastPending
+from services.balancer.pick.lowest_cpu import LowestCpu
 from services.balancer.pick.p2c import PowerOfTwoChoices
 from services.balancer.pick.peak_ewma import PeakEwmaP2C
 from services.balancer.pick.policy import Policy
@@ -26,6 +27,7 @@ POLICIES: Final[dict[str, Callable[..., Policy]]] = {
     "p2c": PowerOfTwoChoices,
     "peak_ewma": PeakEwmaP2C,
     "fastest": Fastest,
+    "lowest_cpu": LowestCpu,
 }
 
 

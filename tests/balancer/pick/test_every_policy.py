@@ -18,7 +18,8 @@ from services.balancer.pick.policy import Policy
 from services.balancer.target import Target
 from tests.balancer.made import cluster, picture, target
 
-FAIR: Final = [name for name in POLICIES if name != "fastest"]  # which sends all to one, on purpose
+HERDS: Final = ("fastest", "lowest_cpu")  # which send all to one, on purpose
+FAIR: Final = [name for name in POLICIES if name not in HERDS]
 CONSTANT_COST: Final = ("round_robin", "random", "p2c", "peak_ewma")
 
 every = pytest.mark.parametrize("name", POLICIES)
@@ -40,7 +41,11 @@ def known_targets(draw: st.DrawFn) -> list[Target]:
             draw(st.sampled_from([one.load.succeed, one.load.fail]))(draw(st.floats(0, 10)), now)
         if draw(st.booleans()):
             one.load.probed(
-                draw(st.none() | st.floats(0, 10)), draw(st.none() | st.floats(0, 9)), None, 1.0
+                draw(st.none() | st.floats(0, 10)),
+                draw(st.none() | st.floats(0, 9)),
+                draw(st.none() | st.floats(0, 1)),
+                1.0,
+                draw(st.none() | st.floats(0, 1)),
             )
         made.append(one)
     return made

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from services.balancer.load import FAILURE_PENALTY_S, NEVER_S, Load, PeakEwma
 from services.balancer.pick.fastest import Fastest
 from services.balancer.pick.least_pending import LeastPending
+from services.balancer.pick.lowest_cpu import LowestCpu
 from services.balancer.pick.p2c import PowerOfTwoChoices, draw_two
 from services.balancer.pick.peak_ewma import NO_HISTORY_COST_S, PeakEwmaP2C, cost
 from services.balancer.pick.random_choice import RandomChoice
@@ -162,3 +163,36 @@ def test_fastest_follows_the_last_probe_with_everything() -> None:
     assert {rule.pick(targets, 0.0, Random(n)).slot for n in range(50)} == {1}
     targets[1].load.probed(None, None, None, now=1.0)
     assert {rule.pick(targets, 0.0, Random(n)).slot for n in range(50)} == {2}
+
+
+def test_lowest_cpu_takes_the_idlest_and_spreads_ties() -> None:
+    targets = [target(n) for n in range(4)]
+    rule = LowestCpu()
+    assert {rule.pick(targets, 0.0, Random(n)).slot for n in range(50)} == {0, 1, 2, 3}  # unknown
+    for one, cpu in zip(targets, (0.9, 0.2, 0.7, 0.2), strict=True):
+        one.load.probed(0.1, None, cpu, now=0.0)
+    rng = Random(3)
+    served = Counter(rule.pick(targets, 0.0, rng).slot for _ in range(4000))
+    assert set(served) == {1, 3}
+    assert max(served.values()) < 1.2 * min(served.values())
+
+
+def test_lowest_cpu_believes_cloudwatch_before_the_target() -> None:
+    """Minutes old, and shown as it is: that is what the rule is here for."""
+    one, other = target(0), target(1)
+    one.load.probed(0.1, None, 0.1, now=0.0, cloudwatch_cpu=0.8)
+    other.load.probed(0.1, None, 0.5, now=0.0)
+    rule = LowestCpu()
+    assert all(rule.pick([one, other], 0.0, Random(n)) is other for n in range(20))
+    one.load.probed(0.1, None, 0.1, now=1.0)  # CloudWatch has nothing on it any more
+    assert all(rule.pick([one, other], 1.0, Random(n)) is one for n in range(20))
+
+
+def test_lowest_cpu_takes_an_unknown_target_for_an_average_one() -> None:
+    known, unknown = [target(0), target(1)], target(2)
+    for one, cpu in zip(known, (0.2, 0.6), strict=True):
+        one.load.probed(0.1, None, cpu, now=0.0)
+    rule = LowestCpu()
+    assert all(rule.pick([*known, unknown], 0.0, Random(n)) is known[0] for n in range(20))
+    # Alone with its like it is as good as they are.
+    assert {rule.pick([known[1], unknown], 0.0, Random(n)).slot for n in range(50)} == {1, 2}
