@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: help setup lock demo local bench bench-peers compile images push lint format test test-aws test-docker fuzz clean
-.PHONY: permissions plan up status logs scale drain roll down kill
+.PHONY: permissions template plan up status logs scale drain roll down kill
 
 help: ## list the commands
 	@grep -hE '^[a-z][a-z -]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -98,6 +98,9 @@ down: $(READY) ## take it away and prove that nothing is left
 
 kill: $(READY) ## end everything of the project, in every enabled region
 	@$(BIN)/steelyard kill $(ARGS)
+
+template: $(READY) ## the same as a CloudFormation template, on standard output (ARGS=--json)
+	@$(BIN)/steelyard template $(if $(FILE),--file $(FILE)) $(ARGS)
 
 permissions: $(READY) ## rewrite docs/aws-permissions.md from the calls that the commands make
 	@$(BIN)/python -m tests.orchestrator.aws.recorded --update-docs

@@ -20,7 +20,7 @@ from orchestrator.deploy.settings import Deployment
 from services.contract import IMAGE_BALANCER, IMAGE_WORKER
 
 # Source: EC2 user guide, "Reference the latest AMIs using Systems Manager public parameters".
-_AMI: Final = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}"
+AMI_PARAMETER: Final = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-{}"
 ROOMS: Final = {"worker": IMAGE_WORKER, "balancer": IMAGE_BALANCER}
 _AT_ONCE: Final = 8
 
@@ -134,7 +134,7 @@ def _types(aws: Aws, deployment: Deployment, facts: Facts, zones: dict[str, str]
 def _amis(aws: Aws, deployment: Deployment, facts: Facts) -> list[Check]:
     found = []
     for architecture in deployment.architectures:
-        answer = aws.call("ssm", "get_parameter", Name=_AMI.format(architecture))
+        answer = aws.call("ssm", "get_parameter", Name=AMI_PARAMETER.format(architecture))
         ami = answer["Parameter"]["Value"]
         images = aws.call("ec2", "describe_images", ImageIds=[ami])["Images"]
         about = f"AMI for {architecture}"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from services.contract import IMAGE_BALANCER, IMAGE_WORKER
+from services.contract import CLOUDWATCH_NAMESPACE, IMAGE_BALANCER, IMAGE_WORKER
 
-METRICS_NAMESPACE: Final = "Steelyard"
 # What SSM's agent needs for Run Command and sessions. Source: Systems Manager user guide, "Create
 # a custom IAM role for Session Manager", and the managed policy AmazonSSMManagedInstanceCore,
 # without its access to parameters and documents of others.
@@ -59,7 +58,7 @@ def _machine(
     )
     logs = f"arn:aws:logs:{region}:{account}:log-group:{log_group}:*"
     metrics = _allow(["cloudwatch:PutMetricData"])
-    metrics["Condition"] = {"StringEquals": {"cloudwatch:namespace": METRICS_NAMESPACE}}
+    metrics["Condition"] = {"StringEquals": {"cloudwatch:namespace": CLOUDWATCH_NAMESPACE}}
     return [
         _allow(["ecr:GetAuthorizationToken"]),
         _allow(_PULL, f"arn:aws:ecr:{region}:{account}:repository/{image}"),

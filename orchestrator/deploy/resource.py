@@ -132,7 +132,7 @@ def title(scope: Scope, name: str) -> str:
     return f"{PROJECT}-{scope.deployment}-{name}"
 
 
-def resolve(spec: Spec, ids: Mapping[Key, str], digests: Mapping[Key, str]) -> Spec | None:
+def resolve(spec: Spec, ids: Mapping[Key, Any], digests: Mapping[Key, str]) -> Spec | None:
     """The spec with its refs replaced, or None when one of them is not made yet."""
 
     class NotYetError(Exception):

@@ -1,4 +1,8 @@
-"""`steelyard status | logs | exec`: what there is, what it wrote, and a command on a machine."""
+"""`steelyard status | logs | exec | template`: what there is, what it wrote,
+a command on a machine.
+
+`template` shows what there would be, in CloudFormation's words.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,19 @@ import typer
 from orchestrator.aws.errors import CloudError
 from orchestrator.clouds import pace
 from orchestrator.deploy.commands.terminal import FILE, File, console, one_line_errors, open_door
+from orchestrator.deploy.desired import desire
+from orchestrator.deploy.facts import gather
 from orchestrator.deploy.load import load
 from orchestrator.deploy.logs import Tail, streams
 from orchestrator.deploy.members import members
+from orchestrator.deploy.outside import internet
 from orchestrator.deploy.plan import find_all
 from orchestrator.deploy.remote import run
 from orchestrator.deploy.resource import Scope
 from orchestrator.deploy.show import machines_shown, state_shown
 from orchestrator.deploy.status import machines_status
+from orchestrator.deploy.template.document import MAX_INLINE_BYTES, as_yaml, document
+from orchestrator.deploy.template.document import as_json as json_of
 
 app = typer.Typer()
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -96,3 +105,24 @@ def execute(
         typer.echo(ran.output, nl=False)
         typer.echo(ran.errors, nl=False, err=True)
     raise typer.Exit(ran.status if ran.status >= 0 else 1)
+
+
+@app.command()
+def template(
+    file: File = FILE,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of YAML.")] = False,
+) -> None:
+    """The deployment as a CloudFormation template, on standard output. Changes nothing."""
+    with one_line_errors():
+        deployment = load(file)
+        facts = gather(open_door(deployment.region), deployment, internet())
+        failing = [check for check in facts.checks if check.outcome == "fails"]
+        if failing:
+            told = "; ".join(f"{check.about}: {check.told}" for check in failing)
+            raise CloudError(f"template of {deployment.name}", told, "steelyard plan")
+        made = document(deployment, desire(deployment, facts), time.time())
+        text = json_of(made) if as_json else as_yaml(made)
+        typer.echo(text, nl=False)
+        if len(text.encode()) > MAX_INLINE_BYTES:
+            told = f"{len(text.encode())} bytes: more than create-stack takes inline; put it on S3"
+            typer.echo(told, err=True)

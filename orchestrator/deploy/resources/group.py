@@ -10,9 +10,9 @@ from orchestrator.deploy.resource import Found, Making, Scope, as_dict, found
 from orchestrator.deploy.resources.gone import unless
 from services.contract import TAG_SPEC
 
-_POLICY = "cpu"
-_HEALTH_GRACE_S = 300
-_ENDING = "autoscaling:EC2_INSTANCE_TERMINATING"
+SCALING_POLICY = "cpu"
+HEALTH_GRACE_S = 300
+ENDING = "autoscaling:EC2_INSTANCE_TERMINATING"
 
 
 class Group:
@@ -57,7 +57,7 @@ class Group:
                 AutoScalingGroupName=making.title,
                 DesiredCapacity=spec["desired"],
                 HealthCheckType="EC2",
-                HealthCheckGracePeriod=_HEALTH_GRACE_S,
+                HealthCheckGracePeriod=HEALTH_GRACE_S,
                 Tags=[
                     _tag(making.title, key, value, at_launch=True) for key, value in tags.items()
                 ],
@@ -90,7 +90,7 @@ class Group:
                 "put_lifecycle_hook",
                 AutoScalingGroupName=ident,
                 LifecycleHookName=name,
-                LifecycleTransition=_ENDING,
+                LifecycleTransition=ENDING,
                 HeartbeatTimeout=timeout_s,
                 DefaultResult="CONTINUE",
             )
@@ -98,16 +98,19 @@ class Group:
     def _scale_by_cpu(self, aws: Aws, ident: str, scaling: dict[str, Any] | None) -> None:
         if scaling is None:
             has = aws.call("autoscaling", "describe_policies", AutoScalingGroupName=ident)
-            if any(p["PolicyName"] == _POLICY for p in has["ScalingPolicies"]):
+            if any(p["PolicyName"] == SCALING_POLICY for p in has["ScalingPolicies"]):
                 aws.call(
-                    "autoscaling", "delete_policy", AutoScalingGroupName=ident, PolicyName=_POLICY
+                    "autoscaling",
+                    "delete_policy",
+                    AutoScalingGroupName=ident,
+                    PolicyName=SCALING_POLICY,
                 )
             return
         aws.call(
             "autoscaling",
             "put_scaling_policy",
             AutoScalingGroupName=ident,
-            PolicyName=_POLICY,
+            PolicyName=SCALING_POLICY,
             PolicyType="TargetTrackingScaling",
             # Target tracking takes no cool-down: a new machine's warm-up stands for it.
             EstimatedInstanceWarmup=scaling["cooldown_s"],

@@ -12,8 +12,8 @@ from orchestrator.deploy.resource import Found, Making, Scope, as_dict, as_list,
 from orchestrator.deploy.resources.gone import unless
 from services.contract import PROJECT, TAG_SPEC
 
-_POLICY = "steelyard"
-_TRUST = {
+INLINE_POLICY = "steelyard"
+TRUST = {
     "Version": "2012-10-17",
     "Statement": [
         {
@@ -55,7 +55,7 @@ class Role:
                 "create_role",
                 RoleName=name,
                 Path=_path(aws, making.scope),
-                AssumeRolePolicyDocument=json.dumps(_TRUST),
+                AssumeRolePolicyDocument=json.dumps(TRUST),
                 Tags=as_list(making.tags),
             )
         return name
@@ -65,7 +65,7 @@ class Role:
             "iam",
             "put_role_policy",
             RoleName=ident,
-            PolicyName=_POLICY,
+            PolicyName=INLINE_POLICY,
             PolicyDocument=json.dumps(making.spec["policy"]),
         )
 
@@ -74,7 +74,7 @@ class Role:
 
     def delete(self, aws: Aws, found: Found) -> None:
         with unless("NoSuchEntity"):
-            aws.call("iam", "delete_role_policy", RoleName=found.ident, PolicyName=_POLICY)
+            aws.call("iam", "delete_role_policy", RoleName=found.ident, PolicyName=INLINE_POLICY)
         with unless("NoSuchEntity"):
             aws.call("iam", "delete_role", RoleName=found.ident)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.aws.door import Aws
@@ -10,6 +11,7 @@ from orchestrator.deploy.resource import (
     Found,
     Making,
     Scope,
+    Spec,
     as_dict,
     found,
     seal_ec2,
@@ -37,7 +39,7 @@ class LaunchTemplate:
             "create_launch_template",
             LaunchTemplateName=making.title,
             ClientToken=making.token,
-            LaunchTemplateData=_data(making),
+            LaunchTemplateData=template_data(making.spec, making.tags, making.digest),
             TagSpecifications=[specification("launch-template", making.tags)],
         )
         return str(made["LaunchTemplate"]["LaunchTemplateId"])
@@ -48,13 +50,15 @@ class LaunchTemplate:
             "ec2", "describe_launch_template_versions", LaunchTemplateId=ident, Versions=["$Latest"]
         )["LaunchTemplateVersions"]
         number = latest["VersionNumber"]
-        if not _same(latest["LaunchTemplateData"], _data(making)):
+        if not _same(
+            latest["LaunchTemplateData"], template_data(making.spec, making.tags, making.digest)
+        ):
             made = aws.call(
                 "ec2",
                 "create_launch_template_version",
                 LaunchTemplateId=ident,
                 ClientToken=making.token,
-                LaunchTemplateData=_data(making),
+                LaunchTemplateData=template_data(making.spec, making.tags, making.digest),
             )
             number = made["LaunchTemplateVersion"]["VersionNumber"]
         elif latest["DefaultVersion"]:
@@ -94,9 +98,9 @@ def _made_from(data: dict[str, Any]) -> set[str]:
     return {as_dict(one["Tags"]).get(TAG_TEMPLATE, "") for one in specifications}
 
 
-def _data(making: Making) -> dict[str, Any]:
-    spec = making.spec
-    tags = {**making.tags, **spec["tags"], TAG_TEMPLATE: making.digest}
+def template_data(spec: Spec, own: Mapping[str, str], digest: str) -> dict[str, Any]:
+    """LaunchTemplateData, in the API's words, which are CloudFormation's, too."""
+    tags = {**own, **spec["tags"], TAG_TEMPLATE: digest}
     data: dict[str, Any] = {
         "ImageId": spec["ami"],
         "InstanceType": spec["type"],

@@ -1,0 +1,7 @@
+"""The desired state as a CloudFormation template, for those who deploy that way. Pure.
+
+entry        one wanted thing with its logical id; refs are intrinsic functions by now
+machines     launch templates, Auto Scaling groups, the balancer's instance and its address
+surroundings log group, security groups, roles, instance profiles
+document     all of them, parameters and outputs; as YAML or JSON
+"""

@@ -1,0 +1,71 @@
+"""What machines stand in: logs, networks, identities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.deploy.resources.identity import INLINE_POLICY, TRUST
+from orchestrator.deploy.template.entry import Entry, Resources, tag_list
+from services.contract import PROJECT
+
+
+def log_group(entry: Entry) -> Resources:
+    """Deleted with the stack, as `down` does."""
+    properties = {
+        "LogGroupName": entry.spec["name"],
+        "RetentionInDays": entry.spec["days"],
+        "Tags": tag_list(entry.tags),
+    }
+    return {
+        entry.logical: {
+            "Type": "AWS::Logs::LogGroup",
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Properties": properties,
+        }
+    }
+
+
+def security_group(entry: Entry) -> Resources:
+    """With its rules in it: none refers to itself."""
+    properties = {
+        "GroupName": entry.title,
+        "GroupDescription": entry.spec["about"],
+        "VpcId": entry.spec["vpc"],
+        "SecurityGroupIngress": [_rule(rule) for rule in entry.spec["ingress"]],
+        "Tags": tag_list(entry.tags),
+    }
+    return {entry.logical: {"Type": "AWS::EC2::SecurityGroup", "Properties": properties}}
+
+
+def _rule(rule: dict[str, Any]) -> dict[str, Any]:
+    source = (
+        {"CidrIp": rule["cidr"]} if "cidr" in rule else {"SourceSecurityGroupId": rule["group"]}
+    )
+    return {"IpProtocol": "tcp", "FromPort": rule["port"], "ToPort": rule["port"], **source}
+
+
+def _path(entry: Entry) -> str:
+    return f"/{PROJECT}/{entry.region}/{entry.scope.deployment}/"
+
+
+def role(entry: Entry) -> Resources:
+    """The machines' role; its name makes the stack ask for CAPABILITY_NAMED_IAM."""
+    properties = {
+        "RoleName": f"{entry.title}-{entry.region}",
+        "Path": _path(entry),
+        "AssumeRolePolicyDocument": TRUST,
+        "Policies": [{"PolicyName": INLINE_POLICY, "PolicyDocument": entry.spec["policy"]}],
+        "Tags": tag_list(entry.tags),
+    }
+    return {entry.logical: {"Type": "AWS::IAM::Role", "Properties": properties}}
+
+
+def profile(entry: Entry) -> Resources:
+    """CloudFormation gives it no tags."""
+    properties = {
+        "InstanceProfileName": f"{entry.title}-{entry.region}",
+        "Path": _path(entry),
+        "Roles": [entry.spec["role"]],
+    }
+    return {entry.logical: {"Type": "AWS::IAM::InstanceProfile", "Properties": properties}}
