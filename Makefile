@@ -40,9 +40,11 @@ demo: $(READY) ## the whole on this machine: fleet up, measured, reported, down
 local: $(READY) ## the same fleet, kept up until Ctrl-C (PORT=8080)
 	@$(BIN)/steelyard local $(if $(PORT),--port $(PORT))
 
-bench: $(READY) ## load any balancer with k6 (TARGET=http://... SCENARIO=ramp), or compare (RUNS="a b")
+bench: $(READY) ## load the deployment of deploy.yaml (FILE=...) or any balancer (TARGET=http://...), or compare (RUNS="a b")
 ifdef RUNS
 	@$(BIN)/python -m loadtest compare $(RUNS) $(ARGS)
+else ifneq (,$(if $(TARGET)$(ADMIN),,$(or $(FILE),$(wildcard deploy.yaml))))
+	@$(BIN)/steelyard bench $(if $(FILE),--file $(FILE)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(ARGS)
 else
 	@$(BIN)/python -m loadtest run --target $(or $(TARGET),http://127.0.0.1:8000) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(ADMIN),--admin $(ADMIN)) $(ARGS)
 endif

@@ -11,6 +11,7 @@ remote, on_host, balancers, members, boots   what runs, asked through SSM and th
 ready            the end of `up`: everything serves through the balancer
 drain, scale, gate, roll_note, roll          changes to what runs, without a lost request
 logs, status     what it wrote, what it is
+fronts, machine_cpu, bench       load on every front, and what it did to the machines
 down, kill       take everything away, and prove it
 show             plan and status on the terminal
 commands         what the user types

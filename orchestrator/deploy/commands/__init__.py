@@ -4,14 +4,15 @@ terminal     what all share: options, the door to AWS, patience, errors as one l
 life         plan, up, down, kill
 look         status, logs, exec
 change       scale, drain, roll
+measure      bench
 """
 
 from __future__ import annotations
 
 import typer
 
-from orchestrator.deploy.commands import change, life, look
+from orchestrator.deploy.commands import change, life, look, measure
 
 app = typer.Typer()
-for _theme in (life, look, change):
+for _theme in (life, look, change, measure):
     app.add_typer(_theme.app)

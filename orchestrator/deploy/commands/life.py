@@ -22,6 +22,7 @@ from orchestrator.deploy.commands.terminal import (
 )
 from orchestrator.deploy.down import take_down
 from orchestrator.deploy.drain import drain_all
+from orchestrator.deploy.fronts import fronts_of
 from orchestrator.deploy.kill import enabled_regions
 from orchestrator.deploy.kill import kill as kill_all
 from orchestrator.deploy.load import load, with_ttl
@@ -119,8 +120,7 @@ def kill(
 
 
 def _fronts(aws: Aws, made: Plan) -> list[str]:
-    found = find_all(aws, Scope(made.deployment))
-    return [one.about["ip"] for one in found if one.key.kind == "address"]
+    return [front.host for front in fronts_of(find_all(aws, Scope(made.deployment)))]
 
 
 def status_of(url: str) -> int:
