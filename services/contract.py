@@ -26,6 +26,8 @@ CLUSTER_LARGE: Final = "cluster2"
 ENV_INSTANCE_ID: Final = "INSTANCE_ID"
 ENV_CLUSTER_NAME: Final = "CLUSTER_NAME"
 ENV_WORK_MS: Final = "WORK_MS"
+ENV_CLOUDWATCH: Final = "CLOUDWATCH_DEPLOYMENT"  # set: CPU goes to CloudWatch, under this name
+ENV_REGION: Final = "AWS_REGION"  # the SDKs' own variable
 
 # -- environment of the balancer: STEELYARD_LISTEN overrides `listen`, and so on -----------------
 ENV_PREFIX: Final = "STEELYARD_"

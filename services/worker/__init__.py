@@ -7,6 +7,7 @@ The story, in the order of the files:
 `latency`       what a request takes, by the pending count that it met (Prequal's estimate); pure
 `cpu`           CPU used and stolen: modelled machine, else the container's cgroup, else /proc/stat
 `load_report`   pending, latency at pending, CPU, steal: the answer to a probe and the ORCA header
+`cloudwatch`    CPU and steal of each minute, told to CloudWatch where that is asked for
 `machine`       a modelled machine: processor sharing and CPU credits in virtual time; pure
 `work`          what a request costs: nothing, real CPU in threads, or a job on the modelled machine
 `stress`        CPU burnt on demand by processes of its own (`burn` is such a process)

@@ -14,15 +14,17 @@ import resource
 import socket
 import sys
 import time
+from random import Random
 
 import uvicorn
 
 from services.contract import WORKER_PORT
 from services.worker.app import make_app
+from services.worker.cloudwatch import Api, CpuPublisher, dimensions
 from services.worker.connection import bounded_connection
 from services.worker.cpu import CpuGauge, CpuSource, ModelCpu, find_cpu_source
 from services.worker.drain import DrainingServer
-from services.worker.identity import find_identity
+from services.worker.identity import Identity, find_identity
 from services.worker.limits import BodyLimit
 from services.worker.load_report import LoadReport
 from services.worker.log import EventHandler, LineLog
@@ -118,6 +120,22 @@ def _machine(settings: Settings, now_s: float) -> tuple[Work, CpuSource | None, 
     return ModelledWork(machine), ModelCpu(machine, now_s), kind.name
 
 
+def _publisher(
+    settings: Settings, identity: Identity, gauge: CpuGauge, log: LineLog
+) -> CpuPublisher | None:
+    """Return what tells CloudWatch; None when nobody asked for it."""
+    if not settings.cloudwatch:
+        return None
+    return CpuPublisher(
+        gauge,
+        Api(settings.region),
+        whose=dimensions(settings.cloudwatch, identity.cluster, identity.instance_id),
+        interval_s=settings.cloudwatch_interval_s,
+        log=log,
+        rng=Random(),
+    )
+
+
 async def _serve(settings: Settings, listener: socket.socket, log: LineLog) -> None:
     loop = asyncio.get_running_loop()
     log.attach(loop.call_later)
@@ -172,7 +190,13 @@ async def _serve(settings: Settings, listener: socket.socket, log: LineLog) -> N
         machine=machine,
         cpu_source=report.cpu.source,
     )
+    publisher = _publisher(settings, identity, CpuGauge(cpu), log)
+    publishing = None if publisher is None else asyncio.create_task(publisher.run())
     await server.serve(sockets=[listener])
+    if publisher is not None and publishing is not None:
+        publishing.cancel()
+        await asyncio.wait({publishing})
+        await publisher.close()
     log.event("stopped", requests=report.total, cut=outermost.cut, log_lines_dropped=log.dropped)
     log.detach()
 

@@ -12,7 +12,14 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
-from services.contract import ENV_CLUSTER_NAME, ENV_INSTANCE_ID, ENV_WORK_MS
+from services.contract import (
+    CLOUDWATCH_PERIOD_S,
+    ENV_CLOUDWATCH,
+    ENV_CLUSTER_NAME,
+    ENV_INSTANCE_ID,
+    ENV_REGION,
+    ENV_WORK_MS,
+)
 from services.worker.machine import TYPES, MachineType
 
 WorkMode = Literal["cpu", "model"]
@@ -109,6 +116,13 @@ class Settings:
     stress_max_workers: int = _env(
         "STRESS_MAX_WORKERS", os.cpu_count() or 1, "most stress processes at a time", low=1
     )
+    cloudwatch: str = _env(
+        ENV_CLOUDWATCH, "", "deployment under whose name CPU goes to CloudWatch; not set: nothing"
+    )
+    cloudwatch_interval_s: float = _env(
+        "CLOUDWATCH_INTERVAL_S", float(CLOUDWATCH_PERIOD_S), "how often", low=1, high=3600
+    )
+    region: str = _env(ENV_REGION, "", "AWS region of that (the AWS SDKs' own variable)")
     log_requests: RequestLog = _env(
         "LOG_REQUESTS", "1", "1: a line each; all: also health and probes; 0: none"
     )
@@ -172,6 +186,8 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append("MACHINE: a modelled machine needs WORK_MODE=model")
     if settings.machine and settings.machine not in TYPES:
         problems.append(f"MACHINE: expected one of {', '.join(TYPES)}, got {settings.machine!r}")
+    if settings.cloudwatch and not settings.region:
+        problems.append(f"{ENV_REGION}: {ENV_CLOUDWATCH} needs a region, got none")
     if not settings.imds_endpoint.startswith("http://"):
         problems.append(
             "AWS_EC2_METADATA_SERVICE_ENDPOINT: expected http://host[:port], "

@@ -13,7 +13,9 @@ from orchestrator.deploy.machines import machine_usd_hour
 from orchestrator.deploy.resource import Key, Ref, Scope, Wanted, title
 from orchestrator.deploy.settings import DISK_GIB, Cluster, Deployment
 from services.contract import (
+    ENV_CLOUDWATCH,
     ENV_CLUSTER_NAME,
+    ENV_REGION,
     ENV_WORK_MS,
     HOOK_TERMINATING,
     HOOK_TIMEOUT_S,
@@ -29,7 +31,12 @@ def cluster_of(deployment: Deployment, facts: Facts, cluster: Cluster, logs: str
     """Template and group of one cluster. Raises CloudError: too much user data."""
     tags = {TAG_CLUSTER: cluster.name}
     group_name = title(Scope(deployment.name), cluster.name)
-    environment = {ENV_CLUSTER_NAME: cluster.name, ENV_WORK_MS: f"{cluster.work_ms:g}"}
+    environment = {
+        ENV_CLUSTER_NAME: cluster.name,
+        ENV_WORK_MS: f"{cluster.work_ms:g}",
+        ENV_CLOUDWATCH: deployment.name,
+        ENV_REGION: deployment.region,
+    }
     user_data = render(
         Boot(
             region=deployment.region,
