@@ -27,7 +27,7 @@ from orchestrator.localcloud.standing import FILE, LOG, Standing
 
 ENV_SCALE: Final = "CLOUD_SCALE"
 REGION: Final = "eu-west-1"
-SCALE: Final = 20.0  # five minutes of cloud time are fifteen seconds
+SCALE: Final = 10.0  # five minutes of cloud time are half a minute
 _START: Final = Patience(deadline_s=60, pause_s=0.2)
 _TIMEOUT_S: Final = 10.0
 Report = Callable[[str], None]

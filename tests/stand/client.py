@@ -142,6 +142,7 @@ class Load:
     connections: int = 16
     total: int | None = None
     pause_s: float = 0.0  # between two requests of a connection
+    host: str = "127.0.0.1"
     statuses: Counter[int] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     served_by: Counter[str] = field(default_factory=Counter)  # by the X-Stub field, if there is one
@@ -204,7 +205,7 @@ class Load:
             try:
                 async with asyncio.timeout(DEADLINE_S):
                     fresh = client is None
-                    client = client or await Client.connect(self.port)
+                    client = client or await Client.connect(self.port, self.host)
                     try:
                         response = await client.get(self.path)
                     except ConnectionError:
@@ -213,7 +214,7 @@ class Load:
                         self.resent += 1
                         await client.close()
                         client = None
-                        client = await Client.connect(self.port)
+                        client = await Client.connect(self.port, self.host)
                         response = await client.get(self.path)
             except TimeoutError:
                 self.failures["hung"] += 1
