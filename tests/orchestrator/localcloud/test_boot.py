@@ -18,6 +18,7 @@ from orchestrator.localcloud.containers import OWNER, name_of
 
 pytestmark = [
     pytest.mark.docker,
+    pytest.mark.timeout(300),  # the first one may have to build the image
     # The cloud's process is meant to outlive the command, here the test, that started it.
     pytest.mark.filterwarnings("ignore:subprocess [0-9]+ is still running:ResourceWarning"),
 ]
