@@ -19,7 +19,7 @@ from orchestrator.deploy.settings import Deployment
 Action = Literal["create", "change", "replace", "delete", "keep"]
 _CHANGED: Final = {
     "launch template": "a new version; running machines keep theirs until they are replaced",
-    "instance": "the front does not answer for the minutes of its boot",
+    "instance": "a new one beside it; when the address moves, connections break",
 }
 
 
@@ -91,22 +91,18 @@ def find_all(aws: Aws, scope: Scope) -> list[Found]:
 
 def compare(wanted: Iterable[Wanted], existing: Iterable[Found]) -> tuple[Step, ...]:
     """Pure. Deletions come last, what needs others first."""
-    first: dict[Key, Found] = {}
-    surplus: list[Found] = []
+    there: dict[Key, list[Found]] = {}
     for found in existing:
-        if found.key in first:
-            surplus.append(found)
-        else:
-            first[found.key] = found
+        there.setdefault(found.key, []).append(found)
     ids: dict[Key, str] = {}
     digests: dict[Key, str] = {}
     steps = []
     for want in wanted:
-        has = first.pop(want.key, None)
         action: Action = "create"
         resolved = resolve(want.spec, ids, digests)
         if resolved is not None:
             digests[want.key] = digest(resolved)
+        has = _best(there.get(want.key, []), digests.get(want.key))
         if has is not None:
             as_wanted = resolved is not None and has.spec == digests[want.key]
             action = "keep" if as_wanted else _otherwise(has, digests.get(want.key))
@@ -122,9 +118,19 @@ def compare(wanted: Iterable[Wanted], existing: Iterable[Found]) -> tuple[Step, 
                 details="; ".join(filter(None, (want.details, why))),
             )
         )
-    gone = sorted([*first.values(), *surplus], key=_made_after, reverse=True)
+    left = [found for several in there.values() for found in several]
+    gone = sorted(left, key=_made_after, reverse=True)
     steps += [Step(action="delete", key=f.key, found=f, details=f.ident) for f in gone]
     return tuple(steps)
+
+
+def _best(several: list[Found], wants: str | None) -> Found | None:
+    """Take out the one to go on with: as wanted, else begun so, else the first."""
+    if not several:
+        return None
+    best = min(several, key=lambda f: (f.spec != wants, f.about.get("begun") != wants))
+    several.remove(best)
+    return best
 
 
 def _otherwise(has: Found, wants: str | None) -> Action:

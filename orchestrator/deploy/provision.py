@@ -20,7 +20,9 @@ from orchestrator.deploy.plan import Plan, Step
 from orchestrator.deploy.progress import Show, Turn, unseen
 from orchestrator.deploy.resource import Found, Key, Making, Scope, digest, resolve
 from orchestrator.deploy.resources import BY_NAME
+from orchestrator.deploy.resources.machine import Instance
 from orchestrator.deploy.resources.visible import when_visible
+from orchestrator.deploy.successor import stop_serving
 
 _AT_ONCE: Final = 8
 
@@ -177,9 +179,6 @@ class _Run:
     def _made(self, step: Step, making: Making, show: Callable[[str], None]) -> str:
         kind = BY_NAME[step.key.kind]
         patience = self._around.patience
-        if step.action == "replace" and step.found is not None:
-            show("delete old")
-            self._delete(step.found)
         if step.action == "change" and step.found is not None:
             self._around.report(f"change {step.key}")
             ident = step.found.ident
@@ -193,6 +192,9 @@ class _Run:
         with self._journal.around("complete", step.key, id=ident):
             when_visible(lambda: kind.complete(self._aws, ident, making), patience)
             when_visible(lambda: kind.seal(self._aws, ident, making.digest), patience)
+        if step.action == "replace" and step.found is not None:
+            show("delete old")
+            self._delete(step.found)
         return ident
 
     def _making(self, step: Step) -> Making:
@@ -213,6 +215,8 @@ class _Run:
         )
 
     def _delete(self, found: Found) -> None:
+        if found.key.kind == Instance.name:
+            stop_serving(self._aws, found.ident, self._around.report, self._around.patience)
         self._around.report(f"delete {found.key} {found.ident}")
         with self._journal.around("delete", found.key, id=found.ident):
             BY_NAME[found.key.kind].delete(self._aws, found)

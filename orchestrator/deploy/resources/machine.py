@@ -17,6 +17,7 @@ from orchestrator.deploy.resource import (
     specification,
 )
 from orchestrator.deploy.resources.gone import unless
+from orchestrator.deploy.successor import wait_fit
 from services.contract import TAG_BEGUN
 
 ALIVE: Final = ("pending", "running", "stopping", "stopped")
@@ -123,7 +124,10 @@ class Instance:
         (address,) = aws.call("ec2", "describe_addresses", AllocationIds=[making.spec["address"]])[
             "Addresses"
         ]
-        if address.get("InstanceId") != ident:
+        holder = address.get("InstanceId")
+        if holder != ident:
+            if holder:
+                wait_fit(aws, ident, holder, making.report, making.patience)
             aws.call(
                 "ec2",
                 "associate_address",

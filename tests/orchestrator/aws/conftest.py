@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.localcloud.gaps import filled
 from tests.orchestrator.aws.account import Account, an_account
+from tests.orchestrator.aws.fleet import Fleet, a_fleet
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,13 @@ def _no_real_account(monkeypatch: pytest.MonkeyPatch) -> None:
 def _gaps_of_the_emulator() -> Iterator[None]:
     with filled():
         yield
+
+
+@pytest.fixture(autouse=True)
+def machines() -> Iterator[Fleet]:
+    """What the machines answer by SSM; everything is healthy."""
+    with a_fleet() as made:
+        yield made
 
 
 @pytest.fixture

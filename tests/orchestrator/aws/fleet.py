@@ -31,6 +31,8 @@ class Fleet:
 
     state: Callable[[Any], str] = lambda _instance: "healthy"
     counts: Callable[[Any], tuple[int, int]] = lambda _instance: (0, 0)  # requests, errors
+    ready: Callable[[str], bool] = lambda _balancer: True
+    blind: Callable[[str], bool] = lambda _balancer: False  # it sees none as healthy
     boots: dict[str, str] = field(default_factory=dict)  # what failed, by instance
     pending: dict[str, list[int]] = field(default_factory=dict)  # answers to come, by instance
     draining: set[str] = field(default_factory=set)  # targets
@@ -52,14 +54,14 @@ class Fleet:
         if script.startswith("python3 - "):
             assert _tag(self.machines()[ident], TAG_RESOURCE) == "balancer"
             orders = json.loads(shlex.split(script.partition("\n")[0])[2])
-            told = json.dumps(self._admin(orders)).encode()
+            told = json.dumps(self._admin(ident, orders)).encode()
             return Ran(0, base64.b64encode(zlib.compress(told)).decode() + "\n", "")
         if "cloud-init status" in script:
             failed = self.boots.get(ident)
             return Ran(0, f"FAILED\n{failed}\n" if failed else "", "")
         return self.output.get(ident, Ran(0, "", ""))
 
-    def _admin(self, orders: dict[str, Any]) -> dict[str, Any]:
+    def _admin(self, balancer: str, orders: dict[str, Any]) -> dict[str, Any]:
         workers = {i: m for i, m in self.machines().items() if _tag(m, TAG_CLUSTER)}
         self.drained += orders.get("drain", ())
         self.draining |= set(orders.get("drain", ()))
@@ -70,11 +72,12 @@ class Fleet:
             address = f"{one.private_ip}:8000"
             name = f"{cluster}/{address}"
             state = "draining" if name in self.draining else self.state(one)
+            state = "unknown" if self.blind(balancer) else state
             answers = self.pending.get(ident, [])
             pending = answers.pop(0) if answers else 0
             targets.append([cluster, name, None, address, state, pending, *self.counts(one), 99.0])
         self.capacity.append(sum(t[0] == "cluster1" and t[4] == "healthy" for t in targets))
-        return {"ready": True, "unknown": [], "targets": targets}
+        return {"ready": self.ready(balancer), "unknown": [], "targets": targets}
 
 
 class _Inline:
