@@ -11,7 +11,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from moto.autoscaling.models import autoscaling_backends
 
 from services.balancer.address import Address
@@ -24,11 +23,12 @@ from services.balancer.fleet.slots import Slots
 from services.balancer.ledger import Ledger
 from services.balancer.messages import Health
 from tests.balancer.fleet.conditions import wait_until
+from tests.emulated import ANY_IMAGE, emulated
 
 REGION = "eu-west-1"
 CLUSTER = "steelyard:cluster"
 ACCOUNT = "123456789012"  # moto's
-IMAGE = "ami-03cf127a"  # one that moto knows
+IMAGE = ANY_IMAGE
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def _no_real_account(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def cloud() -> Iterator[Any]:
     """EC2 of an emulated account."""
-    with mock_aws():
+    with emulated():
         yield boto3.client("ec2", REGION)
 
 

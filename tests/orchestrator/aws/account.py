@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ecr.models import ecr_backends
 
@@ -30,6 +29,7 @@ from orchestrator.deploy.resource import Scope
 from orchestrator.deploy.resources.machine import ALIVE, instances
 from orchestrator.deploy.settings import Deployment
 from services.contract import IMAGE_BALANCER, IMAGE_WORKER
+from tests.emulated import emulated
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 REGION = "eu-west-1"
@@ -160,7 +160,7 @@ def put_image(
 @contextmanager
 def an_account(folder: Path) -> Iterator[Account]:
     """A fresh account with both images in ECR."""
-    with mock_aws():
+    with emulated():
         made = Account(folder)
         made.stock()
         yield made

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import docker
 import pytest
-from moto import mock_aws
 
 from orchestrator import ecr, push
 from orchestrator.aws.door import Aws, Call, Phase
@@ -18,12 +17,13 @@ from orchestrator.aws.errors import CloudError
 from orchestrator.deploy.kill import kill
 from orchestrator.registry import PushProgress
 from services.contract import IMAGE_BALANCER, IMAGE_WORKER
+from tests.emulated import emulated
 from tests.orchestrator.aws.account import REGION, Account, Killed, changed, put_image
 
 
 @pytest.fixture
 def aws() -> Iterator[Aws]:
-    with mock_aws():
+    with emulated():
         yield Aws(REGION)
 
 

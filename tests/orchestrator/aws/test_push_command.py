@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from orchestrator import images_cli
 from orchestrator.commands import app
+from tests.emulated import emulated
 from tests.orchestrator.aws.account import SETTINGS
 from tests.orchestrator.aws.test_ecr import Engine
 
@@ -29,7 +29,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Engine]:
     monkeypatch.setattr(images_cli, "connected", connected)
     monkeypatch.delenv("REGISTRY", raising=False)
     monkeypatch.chdir(tmp_path)
-    with mock_aws():
+    with emulated():
         yield stub
 
 

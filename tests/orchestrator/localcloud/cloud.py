@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 import boto3
-from moto import mock_aws
 
 from orchestrator.engine import EngineError
 from orchestrator.localcloud.addresses import real_addresses
@@ -25,6 +24,7 @@ from orchestrator.localcloud.metric_data import real_metric_data
 from orchestrator.localcloud.steps import STEPS
 from orchestrator.localcloud.targets import real_target_health
 from orchestrator.localcloud.world import Birth, Clock, Ran, Step, World
+from tests.emulated import emulated
 
 REGION = "eu-west-1"
 ELASTIC = ipaddress.IPv4Network("10.9.8.0/24")
@@ -190,7 +190,7 @@ _RESET = ("autoscaling", "elbv2", "cloudwatch", "sns")
 @contextmanager
 def an_account() -> Iterator[None]:
     """moto, for the clouds of a whole file: to set up its EC2 takes longer than most tests."""
-    with mock_aws():
+    with emulated():
         yield
 
 
