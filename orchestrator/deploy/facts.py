@@ -180,6 +180,4 @@ def _not_built(deployment: Deployment) -> list[Check]:
     if deployment.front != "balancer":
         told = f"front: {deployment.front} is not built yet; choose balancer"
         found.append(Check("front", "fails", told))
-    if deployment.budget is not None:
-        found.append(Check("budget", "fails", "no alarm is built yet; leave it out"))
     return found

@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from orchestrator.deploy.problems import Problem, SettingsError, nearest
 from orchestrator.deploy.settings import (
     PRESETS,
+    Alarms,
     Alb,
     Balancer,
     Budget,
@@ -25,6 +26,7 @@ from orchestrator.deploy.settings import (
 MAX_BYTES: Final = 256 * 1024
 Place = tuple[str | int, ...]
 _MODELS: Final[dict[str, type[BaseModel]]] = {
+    "alarms": Alarms,
     "alb": Alb,
     "balancer": Balancer,
     "budget": Budget,

@@ -15,6 +15,8 @@ PRICED_ON: Final = "2025-06-01"
 PRICED_IN: Final = "us-east-1"
 PUBLIC_IPV4_USD_HOUR: Final = 0.005
 GP3_USD_GB_MONTH: Final = 0.08
+ALARM_METRIC_USD_MONTH: Final = 0.10  # for each metric that an alarm looks at
+DASHBOARD_USD_MONTH: Final = 3.00  # from the fourth in the account on
 HOURS_A_MONTH: Final = 730
 
 

@@ -208,6 +208,7 @@ READS: Final = (
     *("cloudwatch:DescribeAlarms", "cloudwatch:Get*", "cloudwatch:List*", "logs:DescribeLogGroups"),
     *("ecr:GetAuthorizationToken", "iam:ListRoles", "iam:ListInstanceProfiles"),
     *("iam:SimulatePrincipalPolicy", "servicequotas:GetServiceQuota", "sns:ListTopics"),
+    *("budgets:ViewBudget",),
     *("ssm:Describe*", "ssm:GetCommandInvocation", "ssm:ListCommand*", "tag:GetResources"),
 )
 EVERYWHERE: Final = Scope(sid="Look", actions=READS)

@@ -51,6 +51,7 @@ Network = Annotated[str, AfterValidator(_network)]
 Duration = Annotated[int, BeforeValidator(_duration_s), Field(ge=MIN_TTL_S, le=MAX_TTL_S)]
 Size = Annotated[int, Field(ge=0, le=MAX_GROUP)]
 Tag = Annotated[str, Field(pattern=r"^[\w][\w.-]{0,127}$")]
+Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Front = Literal["balancer", "alb", "both"]
 
 
@@ -134,11 +135,20 @@ class Ssh(_Frozen):
     key_pair: Annotated[str, Field(min_length=1, max_length=255)]
 
 
+class Alarms(_Frozen):
+    """Who is told, and above which bounds of a cluster."""
+
+    email: Email
+    errors_percent: Annotated[float, Field(gt=0, le=100)] = 1  # answers with 5xx
+    latency_ms: Annotated[float, Field(gt=0, le=60_000)] = 1000  # of the slowest one percent
+    cpu_percent: Annotated[float, Field(gt=0, le=100)] = 90  # of the busiest machine
+
+
 class Budget(_Frozen):
     """A monthly limit in US dollars, and who is told when it is near."""
 
     usd_month: Annotated[float, Field(gt=0)]
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+    email: Email
 
 
 def _of_both(value: object) -> object:
@@ -167,6 +177,8 @@ class Deployment(_Frozen):
     access: Annotated[tuple[Network, ...], Field(min_length=1, max_length=50)]
     ssh: Ssh | None = None
     ttl: Duration | None = None  # seconds once read
+    alarms: Alarms | None = None
+    dashboard: bool = True
     budget: Budget | None = None
     vpc: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]+$")] | None = None
     subnets: tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")], ...] = ()

@@ -27,7 +27,7 @@ def plan_shown(plan: Plan) -> RenderableType:
     where = f"{plan.deployment} in {plan.region}, account {plan.account}: {summary}"
     price = (
         f"about ${plan.usd_hour:.4f} an hour, ${plan.usd_hour * _HOURS_A_DAY:.2f} a day, "
-        f"without traffic and logs (list prices of {PRICED_IN}, on demand, {PRICED_ON})"
+        f"without traffic, logs and metrics (list prices of {PRICED_IN}, on demand, {PRICED_ON})"
     )
     return Lines(Text(where), _steps(plan.steps), _checks(plan), Text(price))
 

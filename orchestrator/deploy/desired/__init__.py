@@ -17,6 +17,7 @@ from orchestrator.deploy.facts import Facts
 from orchestrator.deploy.permissions import balancer_policy, worker_policy
 from orchestrator.deploy.resource import Key, Ref, Scope, Wanted, title
 from orchestrator.deploy.settings import Deployment
+from orchestrator.deploy.signals import signals
 from services.contract import PROJECT
 
 LOG_DAYS: Final = 14
@@ -42,4 +43,5 @@ def desire(deployment: Deployment, facts: Facts) -> tuple[Wanted, ...]:
         wanted.append(Wanted(key=profile, spec={"role": Ref(role)}, needs=(role,)))
     for cluster in deployment.clusters:
         wanted += cluster_of(deployment, facts, cluster, logs)
-    return (*wanted, *balancer(deployment, facts, logs))
+    wanted += balancer(deployment, facts, logs)
+    return (*wanted, *signals(deployment, facts.account))

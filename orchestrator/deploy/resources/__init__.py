@@ -6,6 +6,9 @@ identity         roles and instance profiles
 template         launch templates
 group            Auto Scaling groups
 machine          the front's address, the balancer's instance
+alarm            alarms and the topic that they tell
+dashboard        one for the deployment
+budget           one for the deployment
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ from __future__ import annotations
 from typing import Final
 
 from orchestrator.deploy.resource import Kind
+from orchestrator.deploy.resources.alarm import Alarm, Topic
+from orchestrator.deploy.resources.budget import Budget
+from orchestrator.deploy.resources.dashboard import Dashboard
 from orchestrator.deploy.resources.group import Group
 from orchestrator.deploy.resources.identity import Profile, Role
 from orchestrator.deploy.resources.log_group import LogGroup
@@ -29,5 +35,9 @@ KINDS: Final[tuple[Kind, ...]] = (
     Group(),
     Address(),
     Instance(),
+    Topic(),
+    Alarm(),
+    Dashboard(),
+    Budget(),
 )
 BY_NAME: Final[dict[str, Kind]] = {kind.name: kind for kind in KINDS}

@@ -26,6 +26,10 @@ _LOOKS: Final = {
     ),
     "address": ("ec2", "describe_addresses", "AllocationIds", "Addresses"),
     "instance": ("ec2", "describe_instances", "InstanceIds", "Reservations"),
+    "topic": ("sns", "get_topic_attributes", "TopicArn", "Attributes"),
+    "alarm": ("cloudwatch", "describe_alarms", "AlarmNames", "MetricAlarms"),
+    "dashboard": ("cloudwatch", "get_dashboard", "DashboardName", "DashboardName"),
+    "budget": ("budgets", "describe_budget", "BudgetName", "Budget"),
     "log group": ("logs", "describe_log_groups", "logGroupNamePrefix", "logGroups"),
 }
 
@@ -39,9 +43,12 @@ def exists(aws: Aws, kind: str, ident: str) -> bool:
     service, operation, parameter, key = _LOOKS[kind]
     if kind == "log group":
         ident = ident.partition(":log-group:")[2]
-    value: Any = [ident] if parameter.endswith("s") else ident
+    more: dict[str, Any] = {}
+    if kind == "budget":
+        more["AccountId"], _, ident = ident.partition("/")
+    more[parameter] = [ident] if parameter.endswith("s") else ident
     try:
-        answer = aws.call(service, operation, **{parameter: value})[key]
+        answer = aws.call(service, operation, **more)[key]
     except CloudError as error:
         if "NotFound" in error.code or error.code == "NoSuchEntity":
             return False

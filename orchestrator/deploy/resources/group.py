@@ -12,6 +12,8 @@ from services.contract import TAG_SPEC
 
 SCALING_POLICY = "cpu"
 HEALTH_GRACE_S = 300
+GROUP_METRICS = ("GroupDesiredCapacity",)  # an alarm compares it with the healthy hosts
+GRANULARITY = "1Minute"  # there is no other
 ENDING = "autoscaling:EC2_INSTANCE_TERMINATING"
 
 
@@ -77,6 +79,13 @@ class Group:
             AutoScalingGroupName=ident,
             DesiredCapacity=desired,
             **_shape(making),
+        )
+        aws.call(
+            "autoscaling",
+            "enable_metrics_collection",
+            AutoScalingGroupName=ident,
+            Granularity=GRANULARITY,
+            Metrics=list(GROUP_METRICS),
         )
         self._hook(aws, ident, spec["hooks"])
         self._scale_by_cpu(aws, ident, spec["scaling"])

@@ -3,5 +3,6 @@
 entry        one wanted thing with its logical id; refs are intrinsic functions by now
 machines     launch templates, Auto Scaling groups, the balancer's instance and its address
 surroundings log group, security groups, roles, instance profiles
+watching     topic, alarms, dashboard, budget
 document     all of them, parameters and outputs; as YAML or JSON
 """

@@ -13,7 +13,7 @@ from orchestrator.aws.errors import CloudError
 from orchestrator.deploy.facts import AMI_PARAMETER
 from orchestrator.deploy.resource import Scope, Wanted
 from orchestrator.deploy.settings import Deployment
-from orchestrator.deploy.template import machines, surroundings
+from orchestrator.deploy.template import machines, surroundings, watching
 from orchestrator.deploy.template.entry import Entry, Resources, entries
 
 # What create-stack takes in the call itself; a larger one goes through S3, 1 MB at most.
@@ -29,6 +29,10 @@ WRITTEN: Final[dict[str, Callable[[Entry], Resources]]] = {
     "group": machines.group,
     "address": machines.address,
     "instance": machines.instance,
+    "topic": watching.topic,
+    "alarm": watching.alarm,
+    "dashboard": watching.dashboard,
+    "budget": watching.budget,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from orchestrator.deploy.machines import TYPES, Architecture
-from orchestrator.deploy.resources.group import ENDING, HEALTH_GRACE_S
+from orchestrator.deploy.resources.group import ENDING, GRANULARITY, GROUP_METRICS, HEALTH_GRACE_S
 from orchestrator.deploy.resources.template import template_data
 from orchestrator.deploy.template.entry import Entry, Resources, attribute, ref, tag_list
 from services.contract import TAG_BEGUN
@@ -63,6 +63,7 @@ def group(entry: Entry) -> Resources:
         "HealthCheckType": "EC2",
         "HealthCheckGracePeriod": HEALTH_GRACE_S,
         "LifecycleHookSpecificationList": hooks,
+        "MetricsCollection": [{"Granularity": GRANULARITY, "Metrics": list(GROUP_METRICS)}],
         "Tags": [{**tag, "PropagateAtLaunch": True} for tag in tag_list(tags)],
     }
     made: Resources = {

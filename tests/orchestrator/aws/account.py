@@ -135,6 +135,7 @@ WHOLE = Counter(
         "group": 2,
         "address": 1,
         "instance": 1,
+        "dashboard": 1,
         "machine": 4,
     }
 )

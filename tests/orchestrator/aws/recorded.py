@@ -33,7 +33,9 @@ def live(account: Account) -> None:
     account.stock()
     aws.call("ec2", "create_key_pair", KeyName="mine")
     account.calls[:] = [call for call in account.calls if call.operation != "create_key_pair"]
-    account.deployment = changed(**{"ttl: 4h": "ttl: 4h\nssh: {key_pair: mine}"})
+    mail = "{email: a@example.org}"
+    signals = f"alarms: {mail}\nbudget: {{usd_month: 20, email: a@example.org}}"
+    account.deployment = changed(**{"ttl: 4h": f"ttl: 4h\nssh: {{key_pair: mine}}\n{signals}"})
     account.up()
     scale = "scale: {min: 0, max: 3, desired: 1}"
     account.deployment = changed(**{scale: "count: 1", "ttl: 4h\n": "", "0.0.0.0/0": "10.0.0.0/8"})

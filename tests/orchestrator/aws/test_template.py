@@ -23,6 +23,9 @@ SUBNETS = ("subnet-0123456789abcdef0", "subnet-0123456789abcdef1")
 _HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 
 
+SIGNALS = "alarms: {email: a@example.org}\nbudget: {usd_month: 20, email: a@example.org}\n"
+
+
 def deployment(preset: str = "eight", region: str = REGION, more: str = "") -> Deployment:
     text = f"name: demo\nregion: {region}\npreset: {preset}\naccess: [0.0.0.0/0]\n{more}"
     return parse(text.encode())
@@ -70,7 +73,7 @@ def test_the_linter_has_nothing_to_say(preset: str, region: str) -> None:
 
 
 def test_with_all_that_is_off_by_default() -> None:
-    more = "ssh: {key_pair: mine}\nbalancer: {type: t4g.small}\n"
+    more = "ssh: {key_pair: mine}\nbalancer: {type: t4g.small}\n" + SIGNALS
     made = template(deployment(more=more))
     assert told(as_json(made)) == []
     assert set(made["Parameters"]) == {"ImageX8664", "ImageArm64"}
