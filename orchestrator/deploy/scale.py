@@ -117,6 +117,12 @@ def _wait_serving(aws: Aws, scope: Scope, sizes: Mapping[str, int], around: Surr
         views = balancers_of(aws, now, around).look()
         told = []
         for group in now.clusters:
+            if group.name in sizes and group.desired < sizes[group.name]:
+                raise CloudError(
+                    f"scale {group.name}",
+                    f"something else, its policy perhaps, has set it to {group.desired}",
+                    "raise scale.min in deploy.yaml to keep more, then: steelyard up",
+                )
             serving = sum(serves(one, views) for one in group.staying)
             if group.name in sizes and serving < sizes[group.name]:
                 told.append(f"{group.name} {serving} of {sizes[group.name]} healthy")
