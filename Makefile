@@ -117,11 +117,16 @@ format: $(READY) ## rewrite the code in the house's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+# One at a time: they start whole fleets, load them, or count what a process holds.
+ALONE := tests/e2e tests/loadtest tests/loadtest_peers tests/orchestrator/local tests/worker \
+	tests/balancer/test_supervisor.py tests/balancer/test_control.py
+
 test: $(READY) ## everything that needs no Docker; the AWS emulator's suite is test-aws
-	@$(BIN)/pytest -m "not docker" --ignore tests/orchestrator/aws
+	@$(BIN)/pytest -m "not docker" $(ALONE)
+	@$(BIN)/pytest -m "not docker" -n 2 --dist loadfile --ignore tests/orchestrator/aws $(addprefix --ignore=,$(ALONE))
 
 test-aws: $(READY) ## the orchestrator against an emulated API, interrupted everywhere
-	@$(BIN)/pytest tests/orchestrator/aws
+	@$(BIN)/pytest -n 2 --dist worksteal tests/orchestrator/aws
 
 fuzz: $(READY) ## our framing beside h11's and llhttp's (INPUTS=100000 SEED=1 PROCESSES=2)
 	@$(BIN)/python -m tests.fuzz.differential --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),1) --processes $(or $(PROCESSES),2)
