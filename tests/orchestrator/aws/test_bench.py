@@ -22,9 +22,8 @@ from orchestrator.deploy import bench as work
 from orchestrator.deploy.commands import measure
 from orchestrator.deploy.fronts import Front, fronts_of
 from orchestrator.deploy.machine_cpu import METRIC, NAMESPACE, Span, fetch, wait_fetched
-from orchestrator.deploy.members import members
-from orchestrator.deploy.resource import Found, Key, Scope
-from services.contract import TAG_CLUSTER
+from orchestrator.deploy.members import Machine, Members
+from orchestrator.deploy.resource import Found, Key
 from tests.loadtest.made import cluster, result
 from tests.orchestrator.aws.account import SETTINGS, Account, session
 
@@ -56,26 +55,19 @@ def put(ident: str, *points: tuple[int, float]) -> None:
     )
 
 
-def start_machines(account: Account) -> None:
-    """Tagged as those of a deployment are; a whole deployment takes seconds."""
-    for resource in ("balancer", "cluster1", "cluster2"):
-        tags = Scope("demo").tags(resource)
-        if resource != "balancer":
-            tags[TAG_CLUSTER] = resource
-        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
-        account.aws.call(
-            "ec2",
-            "run_instances",
-            ImageId="ami-12345678",
-            MinCount=1,
-            MaxCount=1,
-            TagSpecifications=[{"ResourceType": "instance", "Tags": listed}],
-        )
+def machine(ident: str, resource: str) -> Machine:
+    return Machine(
+        ident=ident,
+        resource=resource,
+        cluster="" if resource == "balancer" else resource,
+        state="running",
+        **dict.fromkeys(
+            ("host", "public", "lifecycle", "health", "version", "template", "launched"), ""
+        ),
+    )
 
 
-def idents(account: Account) -> dict[str, str]:
-    """A machine of each part of the deployment."""
-    return {m.resource: m.ident for m in members(account.aws, Scope("demo")).machines}
+MACHINES = (machine("i-0", "balancer"), machine("i-1", "cluster1"), machine("i-2", "cluster2"))
 
 
 def test_fronts_are_found_ours_first() -> None:
@@ -137,13 +129,11 @@ def test_the_last_period_is_waited_for(account: Account) -> None:
 
 
 def test_a_machine_without_figures_ends_the_wait_and_is_named(account: Account) -> None:
-    start_machines(account)
-    machines = members(account.aws, Scope("demo")).machines
-    gone, *others = machines
+    gone, *others = MACHINES
     for one in others:
         put(one.ident, (MINUTE_S, 20), (MINUTE_S + 60, 40))
     taken = work.Taken(
-        front=Front("balancer", "h"), folder=account.folder, result=timed(), machines=machines
+        front=Front("balancer", "h"), folder=account.folder, result=timed(), machines=MACHINES
     )
     told: list[str] = []
     metering = work.Metering(period_s=60, patience=Patience(0, 0))
@@ -183,9 +173,9 @@ Run = Callable[..., Ended]
 @pytest.fixture
 def run(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command, on a deployment with two fronts and no k6; CPU of its machines is known."""
-    start_machines(account)
-    for at, (_, ident) in enumerate(sorted(idents(account).items())):
-        put(ident, (MINUTE_S, 20 + at), (MINUTE_S + 60, 40 + at))
+    monkeypatch.setattr(work, "members", lambda _aws, _scope: Members((), MACHINES))
+    for at, one in enumerate(MACHINES):
+        put(one.ident, (MINUTE_S, 20 + at), (MINUTE_S + 60, 40 + at))
 
     def took(plan: Plan, folder: Path, **_: object) -> Result:
         folder.mkdir(parents=True)
@@ -208,13 +198,12 @@ def run(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
     return typed
 
 
-def test_both_fronts_side_by_side(run: Run, account: Account, tmp_path: Path) -> None:
+def test_both_fronts_side_by_side(run: Run, tmp_path: Path) -> None:
     ended = run("--scenario", "steady")
     assert ended.exit_code == 0, ended.output
     told = (tmp_path / "out" / "steady" / "compare.md").read_text()
-    balancer = idents(account)["balancer"]
     assert "| cluster | figure | balancer | alb | difference |" in told
-    assert f"| balancer | CPU {balancer} % | 30 | 30 |" in told
+    assert "| balancer | CPU i-0 % | 30 | 30 |" in told
     assert "local cloud" not in told
     assert "stand-in" not in told
     assert (tmp_path / "out" / "steady" / "report.html").exists()
