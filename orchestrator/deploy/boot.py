@@ -79,5 +79,6 @@ def balancer_config(deployment: Deployment) -> str:
         "admin": f"0.0.0.0:{ADMIN_PORT}",  # published on the instance's loopback only
         "clusters": clusters,
         "routes": routes,
+        "cloudwatch": {"deployment": deployment.name, "region": deployment.region},
     }
     return yaml.safe_dump(config, sort_keys=False)

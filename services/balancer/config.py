@@ -154,6 +154,19 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CloudWatch:
+    """Metrics to CloudWatch by cluster and, for `lowest_cpu`, machines' CPU from there.
+
+    `region` is the file's, else AWS_REGION's; `deployment` is the value of a dimension.
+    """
+
+    deployment: str
+    region: str
+    namespace: str = "Steelyard"
+    interval_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole file."""
 
@@ -165,3 +178,4 @@ class Config:
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
     trusted_proxies: tuple[str, ...] = ()  # networks whose forwarding headers are believed
+    cloudwatch: CloudWatch | None = None  # off

@@ -21,6 +21,7 @@ from typing import Final
 import uvloop
 
 from services.balancer.admin import AdminServer, Status, make_app
+from services.balancer.cloudwatch import Following
 from services.balancer.config import Config
 from services.balancer.fleet.attend import Fleet
 from services.balancer.hub import Hub
@@ -56,6 +57,7 @@ class Control:
         self.begun = asyncio.Event()
         self.ended = asyncio.Event()
         self.fleet: Fleet | None = None
+        self.cloudwatch: Following | None = None
         self.hub: Hub | None = None
         self._group = group
         self._config: Config | None = None
@@ -102,6 +104,8 @@ class Control:
         self.fleet = Fleet(self.ledger, hub, self._group, Random())
         self.fleet.start(self._config, list(self._before.values()))
         self._before.clear()
+        self.cloudwatch = Following(self.fleet, self.ledger, self._group, Random())
+        self.cloudwatch.configure(self._config)
         return self.fleet
 
     async def reload(self) -> ReloadResult:
@@ -122,6 +126,8 @@ class Control:
         self.status.config_version = message.version
         if self.fleet is not None:
             self.fleet.configure(message.config)
+        if self.cloudwatch is not None:
+            self.cloudwatch.configure(message.config)
 
 
 async def run(ledger: Ledger, hub_fd: int, admin_fd: int) -> None:
@@ -144,6 +150,8 @@ async def run(ledger: Ledger, hub_fd: int, admin_fd: int) -> None:
         await server.wait_started()
         hub.send(Ready(pid=os.getpid()))
         await ended
+        if control.cloudwatch is not None:
+            await control.cloudwatch.close()
         await server.stop()
         await serving
         await fleet.close()

@@ -18,6 +18,7 @@ MAX_PROCESSES: Final = 64
 MAX_DURATION_S: Final = 86_400.0
 _CLUSTER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _PATH: Final = re.compile(r"/[!-~]*")
+_METRICS: Final = re.compile(r"[A-Za-z0-9._/#:-]{1,255}")
 _REGION: Final = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
@@ -92,6 +93,13 @@ def region(value: Any) -> str | None:
     if _REGION.fullmatch(str(value)):
         return None
     return f"{value!r} is not an AWS region; write it as eu-west-1"
+
+
+def metrics_name(value: Any) -> str | None:
+    """A namespace or the value of a dimension. Source: CloudWatch API, MetricDatum, Dimension."""
+    if _METRICS.fullmatch(str(value)) and not str(value).startswith((":", "AWS/")):
+        return None
+    return f"{value!r} is no name for metrics; use letters, digits, '-', '_', '.', '/', at most 255"
 
 
 def cluster_name(value: Any) -> str | None:
@@ -171,6 +179,10 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("Respond", "status"): between(200, 599),
     ("Timeouts", "linger_s"): between(0, 60, " s"),
     ("Timeouts", "drain_s"): between(0, MAX_DURATION_S, " s"),
+    ("CloudWatch", "region"): region,
+    ("CloudWatch", "namespace"): metrics_name,
+    ("CloudWatch", "deployment"): metrics_name,
+    ("CloudWatch", "interval_s"): between(1, 3_600, " s"),
     ("Limits", "head_bytes"): between(1_024, 1 << 20),
     ("Limits", "header_count"): between(8, 10_000),
     ("Limits", "target_bytes"): between(64, 1 << 20),

@@ -5,7 +5,7 @@ policy: {name: p2c, x: 1}       {name: p2c, params: {x: 1}}
 file: targets.yaml              {path: targets.yaml}, made absolute from the config file
 dns: worker:8000                {name: worker, port: 8000}
 static: 127.0.0.1:9101          [127.0.0.1:9101]
-ec2: {tags: ..., port: 80}       with the region that AWS_REGION names
+ec2: {tags: ..., port: 80}       with the region that AWS_REGION names; so is cloudwatch: {...}
 processes: auto                 the number of CPUs this process may run on
 """
 
@@ -30,6 +30,9 @@ def expand(document: Document, folder: FilePath, env: Mapping[str, str]) -> None
         return
     if data.get("processes") == "auto":
         data["processes"] = len(os.sched_getaffinity(0))
+    cloudwatch = data.get("cloudwatch")
+    if isinstance(cloudwatch, dict):
+        data["cloudwatch"] = _with_region(cloudwatch, region)
     clusters = data.get("clusters")
     for index, cluster in enumerate(clusters if isinstance(clusters, list) else ()):
         if not isinstance(cluster, dict):
@@ -84,6 +87,12 @@ def _source(source: Any, folder: FilePath, region: str | None) -> Any:
         name, colon, port = dns.rpartition(":")
         source["dns"] = {"name": name, "port": port} if colon else {"name": dns}
     ec2 = source.get("ec2")
-    if isinstance(ec2, dict) and ec2.get("region") is None and region is not None:
-        source["ec2"] = {**ec2, "region": region}
+    if isinstance(ec2, dict):
+        source["ec2"] = _with_region(ec2, region)
     return source
+
+
+def _with_region(section: dict[str, Any], region: str | None) -> dict[str, Any]:
+    if section.get("region") is None and region is not None:
+        return {**section, "region": region}
+    return section
