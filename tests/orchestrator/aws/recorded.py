@@ -17,6 +17,7 @@ from orchestrator.deploy.kill import enabled_regions, kill
 from orchestrator.deploy.least_privilege import RECORDED, action_of, page
 from orchestrator.localcloud.gaps import filled
 from tests.orchestrator.aws.account import REGION, Account, an_account, changed
+from tests.orchestrator.aws.fleet import a_fleet
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "aws-permissions.md"
 _KEYS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -48,7 +49,12 @@ def live(account: Account) -> None:
 
 def actions() -> tuple[str, ...]:
     """What `live` needs, sorted."""
-    with tempfile.TemporaryDirectory() as folder, filled(), an_account(Path(folder)) as account:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        filled(),
+        a_fleet(),
+        an_account(Path(folder)) as account,
+    ):
         live(account)
         names = {action_of(call) for call in account.calls}
     return tuple(sorted(name for name in names if name is not None))
