@@ -54,6 +54,21 @@ FORBIDDEN: Final = (
     ),
     ((f"{B}.fleet",), (f"{B}.admin",), "admin -> fleet"),
     (
+        (f"{B}.cloudwatch",),
+        (f"{B}.dataplane", f"{B}.supervisor", f"{B}.admin", f"{B}.control"),
+        "cloudwatch -> fleet, ledger",
+    ),
+    (
+        (f"{B}.fleet", f"{B}.admin", f"{B}.dataplane", f"{B}.supervisor", f"{B}.pick"),
+        (f"{B}.cloudwatch",),
+        "only the control plane knows CloudWatch",
+    ),
+    (
+        tuple(f"{B}.cloudwatch.{name}" for name in ("distribution", "outbox", "data")),
+        tuple(name for name in IO if name != "datetime"),  # of a time that is given
+        "pure: time, chance and bytes are arguments",
+    ),
+    (
         (f"{B}.supervisor", f"{B}.children", f"{B}.relay", f"{B}.sockets"),
         (f"{B}.dataplane", f"{B}.fleet", f"{B}.admin", f"{B}.control", "uvloop", "fastapi"),
         "children are started by exec, never imported",
@@ -68,7 +83,7 @@ FORBIDDEN: Final = (
 BOTO3_MAY: Final = {
     "orchestrator.aws",
     f"{B}.fleet.discover.ec2",
-    f"{B}.cloudwatch",
+    f"{B}.cloudwatch.api",
     "services.worker.cloudwatch",
 }
 CONTRACT_MAY: Final = sys.stdlib_module_names
@@ -141,6 +156,15 @@ def test_a_data_plane_process_loads_none_of_it() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert [name for name in loaded if name.split(".")[0] in HEAVY] == []
+
+
+@pytest.mark.parametrize("module", ["services.balancer.control", "services.worker.__main__"])
+def test_boto3_is_paid_for_only_where_it_is_used(module: str) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert {"boto3", "botocore"} & {name.split(".")[0] for name in loaded} == set()
 
 
 def test_the_reader_of_sources_sees() -> None:

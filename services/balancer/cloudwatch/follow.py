@@ -145,7 +145,10 @@ class Following:
         clusters, whole = self._tally.take(self._fleet.clusters)
         minute = Minute(time.time(), {None: Share(whole)})
         for name, counts in clusters.items():
-            minute.shares[name] = Share(counts, *gauges(members, self._ledger, name))
+            # Before everybody was asked once, none is healthy: an alarm would believe it.
+            known = self._fleet.first_round_done
+            now = gauges(members, self._ledger, name) if known else (None, None)
+            minute.shares[name] = Share(counts, *now)
         return minute
 
     async def _read(self, config: CloudWatch, clusters: set[str]) -> None:

@@ -14,7 +14,8 @@ MOST_MINUTES: Final = 15
 
 @dataclass(slots=True)
 class Share:
-    """A cluster's part of a minute, or the whole deployment's, which has no gauges."""
+    """A cluster's part of a minute, or the whole deployment's. Without gauges: of the whole, and of
+    a cluster whose targets are not known yet."""
 
     counts: Counts
     healthy: int | None = None

@@ -1,0 +1,1 @@
+"""CloudWatch both ways: arithmetic, patience, the API as moto answers it, the loops."""

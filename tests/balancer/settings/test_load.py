@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from services.balancer import settings
-from services.balancer.config import Config, Ec2Source, FileSource, PolicySpec
+from services.balancer.config import CloudWatch, Config, Ec2Source, FileSource, PolicySpec
 from services.balancer.messages import Configure, FrameReader, encode
 
 EXAMPLE = Path(settings.__file__).parent.parent / "balancer.example.yaml"
@@ -106,6 +106,38 @@ def test_ec2_sources_take_their_region_from_the_environment() -> None:
 def test_mistakes_of_ec2_sources(text: str, problem: str) -> None:
     (found,) = problems(text)
     assert found.startswith("b.yaml:6:")
+    assert problem in found
+
+
+CLOUDWATCH = GOOD + "cloudwatch: {deployment: demo, region: eu-west-1}\n"
+
+
+def test_cloudwatch_is_off_until_it_is_asked_for() -> None:
+    assert parse(GOOD).cloudwatch is None
+    assert parse(GOOD + "cloudwatch:\n").cloudwatch is None
+    wanted = CloudWatch(deployment="demo", region="eu-west-1")
+    assert parse(CLOUDWATCH).cloudwatch == wanted
+    there = {"AWS_REGION": "eu-west-1"}
+    assert parse(CLOUDWATCH.replace(", region: eu-west-1", ""), there).cloudwatch == wanted
+    by_variable = {**there, "STEELYARD_CLOUDWATCH__DEPLOYMENT": "demo"}
+    assert parse(GOOD, by_variable).cloudwatch == wanted
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("deployment: demo, ", "", "cloudwatch: 'deployment' is missing"),
+        (", region: eu-west-1", "", "'region' is missing; write it, or set AWS_REGION"),
+        ("eu-west-1", "eu-west-1a", "cloudwatch.region: 'eu-west-1a' is not an AWS region"),
+        ("demo", "a b", "cloudwatch.deployment: 'a b' is no"),
+        ("region:", "namespace: AWS/EC2, region:", "cloudwatch.namespace: 'AWS/EC2' is no"),
+        ("region:", "interval_s: 0.5, region:", "cloudwatch.interval_s: must be 1 to 3600 s"),
+        ("region:", "namespaec: x, region:", "did you mean 'namespace'?"),
+    ],
+)
+def test_mistakes_of_cloudwatch(old: str, new: str, problem: str) -> None:
+    (found,) = problems(CLOUDWATCH.replace(old, new))
+    assert found.startswith("b.yaml:9:")
     assert problem in found
 
 
