@@ -38,7 +38,7 @@ def run(*arguments: str | Path, answer: str = "") -> Result:
 def test_a_life(account: Account, file: Path) -> None:
     shown = run("plan", "-f", file)
     assert shown.exit_code == 0, shown.output
-    assert "14 to create, 0 to change" in shown.output
+    assert "15 to create, 0 to change" in shown.output
     assert "not checked" in shown.output
     assert run("up", "-f", file, answer="n\n").exit_code == 1
     assert account.things() == {}
@@ -81,5 +81,5 @@ def test_kill_ends_every_deployment(account: Account, file: Path) -> None:
     account.up()
     killed = run("kill", "--yes", "--region", "eu-west-1", "--region", "us-east-1")
     assert killed.exit_code == 0, killed.output
-    assert "machines, 13 things" in killed.output  # moto ends a group's machines when it is emptied
+    assert "machines, 14 things" in killed.output  # moto ends a group's machines when it is emptied
     assert account.things() == {}

@@ -43,6 +43,7 @@ def test_another_cluster_replaces_the_balancer_that_must_know_it(account: Accoun
         ("create", "group cluster3"),
         ("change", "launch template balancer"),
         ("replace", "instance balancer"),
+        ("change", "dashboard overview"),
         ("delete", "group cluster2"),
         ("delete", "launch template cluster2"),
     }

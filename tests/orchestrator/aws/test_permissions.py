@@ -32,7 +32,7 @@ def test_what_changes_something_is_narrowed() -> None:
     for statement in policy("123456789012", "eu-west-1")["Statement"]:
         if statement["Resource"] == ["*"]:
             verbs = {action.split(":")[1] for action in statement["Action"]}
-            reads = ("Describe", "Get", "List", "Simulate")
+            reads = ("Describe", "Get", "List", "Simulate", "View")
             assert [v for v in verbs if not v.startswith(reads)] == [], statement["Sid"]
 
 
