@@ -5,7 +5,7 @@ All latencies are in seconds, all times in seconds of one monotonic clock.
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, fsum
 from typing import Final
 
 PEAK_EWMA_TAU_S: Final = 10.0  # Finagle, Linkerd
@@ -46,8 +46,40 @@ class PeakEwma:
         return self.cost * exp((self.stamp - now) / self.tau_s)
 
 
+class WindowMean:
+    """The mean of the last `size` samples."""
+
+    __slots__ = ("_next", "_samples", "_size", "_sum", "mean")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._samples: list[float] = []
+        self._next = 0  # the oldest, once the window is full
+        self._sum = 0.0
+        self.mean = 0.0  # of nothing: 0
+
+    def observe(self, sample: float) -> None:
+        """Add one sample; the oldest goes when there are too many."""
+        samples = self._samples
+        if len(samples) < self._size:
+            samples.append(sample)
+            self._sum += sample
+        else:
+            place = self._next
+            self._sum += sample - samples[place]
+            samples[place] = sample
+            self._next = place = (place + 1) % self._size
+            if place == 0:
+                self._sum = fsum(samples)  # once a round, so that errors do not pile up
+        self.mean = self._sum / len(samples)
+
+
 class Load:
-    """Everything a policy may know of a target beside its pending count."""
+    """Everything a policy may know of a target beside its pending count.
+
+    A policy that wants to know something else has a class of its own. Each request is heard of by
+    `begin` and then by one of `succeed`, `fail`, `abandon`, `void`.
+    """
 
     __slots__ = (
         "cloudwatch_cpu",
@@ -67,6 +99,28 @@ class Load:
         self.reported_pending: float | None = None
         self.cpu: float | None = None  # 0..1, as the target itself says
         self.cloudwatch_cpu: float | None = None  # 0..1, minutes old
+
+    def fresh(self) -> Load:
+        """One of the same kind that knows nothing yet, for a target that returned to health."""
+        return type(self)()
+
+    def begin(self, now: float) -> None:
+        """A request was placed here. Only called for a class that has its own."""
+
+    def void(self, latency_s: float, now: float) -> None:
+        """A request ended in a way that says nothing of the target: it may never have seen it."""
+
+    def reported(
+        self, pending: float | None, latency_s: float | None, cpu: float | None, now: float
+    ) -> None:
+        """The target's load report came: with a response, or as the answer to a probe.
+
+        `pending` includes the requests of other balancers; `latency_s` is what one takes near it.
+        """
+        if pending is not None:
+            self.reported_pending = pending
+        if cpu is not None:
+            self.cpu = cpu
 
     def succeed(self, latency_s: float, now: float) -> None:
         """A request ended with an answer that is not the target's failure."""

@@ -63,7 +63,7 @@ class Target:
     def see(self, picture: TargetPicture) -> None:
         """Take over what the control plane knows. One that returns to health starts unjudged."""
         if self.health is Health.UNHEALTHY and picture.health is Health.HEALTHY:
-            self.load = Load()
+            self.load = self.load.fresh()
         self.health = picture.health
         self.draining = picture.draining
         self.weight = picture.weight

@@ -8,6 +8,7 @@ from services.balancer.cluster import Cluster
 from services.balancer.config import PolicySpec
 from services.balancer.messages import Health, TargetPicture
 from services.balancer.pick import build
+from services.balancer.pick.policy import Policy
 from services.balancer.target import Target
 
 
@@ -27,9 +28,17 @@ def picture(
     )
 
 
-def target(number: int, *, limit: int = 1_000_000, pending: int = 0) -> Target:
-    """A healthy target in a process of its own, with `pending` claims taken."""
+def target(
+    number: int, *, limit: int = 1_000_000, pending: int = 0, policy: Policy | None = None
+) -> Target:
+    """A healthy target in a process of its own, with `pending` claims taken.
+
+    What is known of it is what `policy` wants to know.
+    """
     made = Target(picture(number), limit=limit, own_row=[0] * (number + 1))
+    load_of = getattr(policy, "load_of", None)
+    if load_of is not None:
+        made.load = load_of(made)
     for _ in range(pending):
         assert made.claim()
     return made

@@ -81,7 +81,9 @@ class Attempt:
             target.load.abandon(latency_s, now)
         else:
             counts[_FAULTS[how]] += 1
-            if how is not Fault.STALE:
+            if how is Fault.STALE:
+                target.load.void(latency_s, now)
+            else:
                 target.load.fail(latency_s, now)
 
 

@@ -106,8 +106,7 @@ class Plane:
                 policy = pick.build(named.policy)
                 cluster = Cluster(named.name, policy, self._make_target, named.policy)
             elif cluster.spec != named.policy:
-                cluster.policy = pick.build(named.policy)
-                cluster.spec = named.policy
+                cluster.follow(pick.build(named.policy), named.policy)
             for target in cluster.targets.values():
                 target.limit = named.max_pending
             clusters[named.name] = cluster

@@ -1,31 +1,39 @@
 """Policies: candidates + what is known + now + rng -> one target. Pure; one file each.
 
+    policy        what every policy is, and what it may be besides
+    parameters    what the configuration may give to one
+    (one file a policy)
+
 `POLICIES` is the table of names that the configuration may use; `build` makes one.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
 from services.balancer.config import PolicySpec
 from services.balancer.pick.fastest import Fastest
 from services.balancer.pick.least_pending import LeastPending
+from services.balancer.pick.least_time import LeastTime
 from services.balancer.pick.lowest_cpu import LowestCpu
 from services.balancer.pick.p2c import PowerOfTwoChoices
+from services.balancer.pick.parameters import Parameter
 from services.balancer.pick.peak_ewma import PeakEwmaP2C
 from services.balancer.pick.policy import Policy
 from services.balancer.pick.random_choice import RandomChoice
 from services.balancer.pick.round_robin import RoundRobin
+from services.balancer.pick.weighted_round_robin import WeightedRoundRobin
 
 POLICIES: Final[dict[str, Callable[..., Policy]]] = {
     "round_robin": RoundRobin,
+    "weighted_round_robin": WeightedRoundRobin,
     "random": RandomChoice,
     "least_pending": LeastPending,
     "p2c": PowerOfTwoChoices,
     "peak_ewma": PeakEwmaP2C,
+    "least_time": LeastTime,
     "fastest": Fastest,
     "lowest_cpu": LowestCpu,
 }
@@ -38,13 +46,17 @@ def problems(spec: PolicySpec) -> list[str]:
         close = get_close_matches(spec.name, POLICIES, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         return [f"unknown policy {spec.name!r}; {hint}there are {', '.join(POLICIES)}"]
-    known = inspect.signature(make).parameters
-    return [
-        f"policy {spec.name!r} has no parameter {name!r}"
-        + (f"; it has {', '.join(known)}" if known else "; it takes none")
-        for name in spec.params
-        if name not in known
-    ]
+    known: Mapping[str, Parameter] = getattr(make, "PARAMETERS", {})
+    return [fault for item in spec.params.items() if (fault := _fault(spec.name, known, *item))]
+
+
+def _fault(policy: str, known: Mapping[str, Parameter], name: str, value: Any) -> str | None:
+    parameter = known.get(name)
+    if parameter is None:
+        has = f"it has {', '.join(known)}" if known else "it takes none"
+        return f"policy {policy!r} has no parameter {name!r}; {has}"
+    fault = parameter.fault(value)
+    return f"{name!r} {fault}" if fault else None
 
 
 def build(spec: PolicySpec) -> Policy:

@@ -11,14 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.balancer.load import FAILURE_PENALTY_S, NEVER_S, Load, PeakEwma
+from services.balancer.load import FAILURE_PENALTY_S, NEVER_S, Load, PeakEwma, WindowMean
 from services.balancer.pick.fastest import Fastest
 from services.balancer.pick.least_pending import LeastPending
+from services.balancer.pick.least_time import LeastTime
 from services.balancer.pick.lowest_cpu import LowestCpu
 from services.balancer.pick.p2c import PowerOfTwoChoices, draw_two
 from services.balancer.pick.peak_ewma import NO_HISTORY_COST_S, PeakEwmaP2C, cost
 from services.balancer.pick.random_choice import RandomChoice
 from services.balancer.pick.round_robin import RoundRobin
+from services.balancer.pick.weighted_round_robin import WeightedRoundRobin
+from services.balancer.target import Target
 from tests.balancer.made import target
 
 # -- the estimate ----------------------------------------------------------------------------------
@@ -196,3 +199,85 @@ def test_lowest_cpu_takes_an_unknown_target_for_an_average_one() -> None:
     assert all(rule.pick([*known, unknown], 0.0, Random(n)) is known[0] for n in range(20))
     # Alone with its like it is as good as they are.
     assert {rule.pick([known[1], unknown], 0.0, Random(n)).slot for n in range(50)} == {1, 2}
+
+
+# -- weighted round robin --------------------------------------------------------------------------
+
+
+def weighted(*weights: int) -> list[Target]:
+    made = [target(number) for number in range(len(weights))]
+    for one, weight in zip(made, weights, strict=True):
+        one.weight = weight
+    return made
+
+
+def test_weighted_round_robin_spreads_the_heavy_one_over_the_round() -> None:
+    """As smooth as nginx's a a b a c a a: never more than the heavy one's share in a row."""
+    targets, rule = weighted(5, 1, 1), WeightedRoundRobin()
+    turns = "".join("abc"[rule.pick(targets, 0.0, Random(0)).slot] for _ in range(14))
+    assert turns == "aaabcaaaaabcaa"
+    halves = weighted(2, 1)
+    rule = WeightedRoundRobin()
+    turns = "".join("ab"[rule.pick(halves, 0.0, Random(0)).slot] for _ in range(9))
+    assert turns == "abaabaaba"
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.booleans())
+def test_weighted_round_robin_is_exact_over_each_round(weights: list[int], told: bool) -> None:
+    targets, rule = weighted(*weights), WeightedRoundRobin()
+    if told:  # who is eligible: then it keeps a heap
+        for one in targets:
+            rule.joined(one)
+    for _ in range(3):
+        served = Counter(rule.pick(targets, 0.0, Random(0)).slot for _ in range(sum(weights)))
+        assert [served[n] for n in range(len(weights))] == weights
+
+
+def test_weighted_round_robin_forgets_who_left() -> None:
+    rule = WeightedRoundRobin()
+    for number in range(2000):
+        passing = target(number)
+        rule.joined(passing)
+        rule.left(passing)
+    stays = target(0)
+    rule.joined(stays)
+    assert rule.pick([stays], 0.0, Random(0)) is stays
+    assert len(rule._turns) < 100
+
+
+# -- least time ------------------------------------------------------------------------------------
+
+
+def test_least_time_by_hand() -> None:
+    rule = LeastTime(window=2)
+    one, other = target(0, policy=rule), target(1, policy=rule)
+    for latency_s in (9.0, 0.1, 0.3):  # 9 s has left the window
+        one.load.succeed(latency_s, now=0.0)
+    other.load.succeed(0.25, now=0.0)
+    assert all(rule.pick([one, other], 0.0, Random(n)) is one for n in range(20))  # 0.2 < 0.25
+    one.claim()  # 0.4 > 0.25
+    assert all(rule.pick([one, other], 0.0, Random(n)) is other for n in range(20))
+
+
+@pytest.mark.parametrize(("penalty_s", "sinks"), [(0.0, True), (1.0, False)])
+def test_least_time_without_a_failure_penalty_is_a_sinkhole(penalty_s: float, sinks: bool) -> None:
+    rule = LeastTime(failure_penalty_s=penalty_s)
+    sound, broken = target(0, policy=rule), target(1, policy=rule)
+    rng, served = Random(6), Counter[str]()
+    for _ in range(500):
+        chosen = rule.pick([sound, broken], 0.0, rng)
+        served[chosen.id] += 1
+        if chosen is broken:
+            broken.load.fail(0.001, now=0.0)
+        else:
+            sound.load.succeed(0.050, now=0.0)
+    assert (served[broken.id] > 400) is sinks
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=60), st.integers(1, 20))
+def test_a_window_mean_is_the_mean_of_the_window(samples: list[float], size: int) -> None:
+    window = WindowMean(size)
+    for seen, sample in enumerate(samples, 1):
+        window.observe(sample)
+        last = samples[max(seen - size, 0) : seen]
+        assert window.mean == pytest.approx(sum(last) / len(last), abs=1e-9)
