@@ -8,7 +8,7 @@ plan             what there is against what should be: steps
 journal          what was begun and what was finished
 provision        takes the steps
 remote, on_host, balancers, members, boots   what runs, asked through SSM and the API
-ready            the end of `up`: everything serves through the balancer
+fronts, ready    the ways in; the end of `up`: everything serves through each of them
 drain, scale, gate, roll_note, roll          changes to what runs, without a lost request
 logs, status     what it wrote, what it is
 fronts, machine_cpu, bench       load on every front, and what it did to the machines

@@ -74,15 +74,17 @@ def quotas(aws: Aws, deployment: Deployment) -> list[Check]:
         ("quota of spot vCPUs", _SPOT, spot, True),
     ):
         mine = [(now, most, TYPES[c.type].vcpus) for now, most, c in sizes if c.spot == is_spot]
-        if not is_spot:
-            mine.append((1, 1, TYPES[deployment.balancer.type].vcpus))
+        if not is_spot and deployment.has_balancer:
+            number = deployment.balancer.count
+            mine.append((number, number, TYPES[deployment.balancer.type].vcpus))
         if mine:
             used = sum(map(_vcpus, others))
             now = used + sum(count * vcpus for count, _, vcpus in mine)
             most = used + sum(count * vcpus for _, count, vcpus in mine)
             checks.append(_quota(aws, about, code, now, most))
     others_ = sum(as_dict(a.get("Tags")).get(TAG_DEPLOYMENT) != deployment.name for a in addresses)
-    checks.append(_quota(aws, "quota of Elastic IPs", _ADDRESSES, others_ + 1, others_ + 1))
+    if deployment.has_balancer and not deployment.has_nlb:
+        checks.append(_quota(aws, "quota of Elastic IPs", _ADDRESSES, others_ + 1, others_ + 1))
     return checks
 
 

@@ -11,6 +11,7 @@ from orchestrator.deploy.provision import Surroundings
 from orchestrator.deploy.resource import Found, Scope
 from orchestrator.deploy.resources import BY_NAME
 from orchestrator.deploy.resources.exists import exists
+from orchestrator.deploy.resources.gone import when_let_go
 from orchestrator.deploy.resources.group import Group
 from orchestrator.deploy.resources.machine import ALIVE, instances
 
@@ -30,10 +31,10 @@ def take_down(aws: Aws, deployment: str, journal: Journal, around: Surroundings)
         if one.key.kind == "group":
             Group().empty(aws, one)
     for one in _last_made_first(found, machines=True):
-        _delete(aws, one, journal, around.report)
+        _delete(aws, one, journal, around)
     wait_gone(aws, scope, around.report, around.patience)
     for one in _last_made_first(found, machines=False):
-        _delete(aws, one, journal, around.report)
+        _delete(aws, one, journal, around)
     prove_empty(aws, scope, journal)
     journal.empty()
     return len(found)
@@ -43,10 +44,10 @@ def _last_made_first(found: list[Found], *, machines: bool) -> list[Found]:
     return [one for one in reversed(found) if (one.key.kind in _MACHINES) == machines]
 
 
-def _delete(aws: Aws, found: Found, journal: Journal, report: Report) -> None:
-    report(f"delete {found.key} {found.ident}")
+def _delete(aws: Aws, found: Found, journal: Journal, around: Surroundings) -> None:
+    around.report(f"delete {found.key} {found.ident}")
     with journal.around("delete", found.key, id=found.ident):
-        BY_NAME[found.key.kind].delete(aws, found)
+        when_let_go(lambda: BY_NAME[found.key.kind].delete(aws, found), around.patience)
 
 
 def _await_unfinished(aws: Aws, scope: Scope, journal: Journal, around: Surroundings) -> None:

@@ -32,6 +32,7 @@ class Facts:
     account: str = "unknown"
     vpc: str = "unknown"
     subnets: tuple[str, ...] = ()
+    front_subnets: tuple[str, ...] = ()  # one of each zone: what a load balancer takes
     subnets_of: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by instance type
     amis: dict[str, str] = field(default_factory=dict)  # by architecture
     images: dict[str, str] = field(default_factory=dict)  # by name: repository@digest
@@ -56,7 +57,6 @@ def gather(aws: Aws, deployment: Deployment, outside: Outside) -> Facts:
         lambda: _amis(aws, deployment, facts),
         lambda: _images(aws, deployment, facts, outside),
         lambda: _ssh(aws, deployment, facts, outside),
-        lambda: _not_built(deployment),
         lambda: checks.permissions(aws, caller, facts.account),
         lambda: checks.quotas(aws, deployment),
     )
@@ -94,7 +94,9 @@ def _network(aws: Aws, deployment: Deployment, facts: Facts) -> list[Check]:
     if missing or not subnets:
         told = f"not in {facts.vpc}: {', '.join(missing) or 'any subnet'}"
         return [Check("network", "fails", told)]
-    if deployment.front != "balancer" and len(set(zones.values())) < 2:
+    by_zone = {zones[subnet]: subnet for subnet in reversed(facts.subnets)}
+    facts.front_subnets = tuple(by_zone[zone] for zone in sorted(by_zone))
+    if deployment.has_alb and len(by_zone) < 2:
         return [Check("network", "fails", "an ALB needs subnets in two zones")]
     network = Check("network", "ok", f"{facts.vpc}, {len(subnets)} subnets")
     return [network, *_types(aws, deployment, facts, zones)]
@@ -102,7 +104,8 @@ def _network(aws: Aws, deployment: Deployment, facts: Facts) -> list[Check]:
 
 def _types(aws: Aws, deployment: Deployment, facts: Facts, zones: dict[str, str]) -> list[Check]:
     """A zone that does not offer a type is left out for the machines of that type."""
-    types = sorted({deployment.balancer.type, *(c.type for c in deployment.clusters)})
+    fronts = {deployment.balancer.type} if deployment.has_balancer else set[str]()
+    types = sorted(fronts | {cluster.type for cluster in deployment.clusters})
     offers: dict[str, set[str]] = {name: set() for name in types}
     for offer in aws.pages(
         "ec2",
@@ -152,6 +155,8 @@ def _images(aws: Aws, deployment: Deployment, facts: Facts, outside: Outside) ->
     host = ecr.host(facts.account, aws.region)
     found = []
     for room, name in ROOMS.items():
+        if not deployment.architectures_of(room):
+            continue  # no machine runs it
         tag = deployment.tag_of(room)
         image = ecr.newest(aws, name) if tag is None else ecr.stored(aws, name, tag)
         about = f"image {name}" if tag is None else f"image {name}:{tag}"
@@ -173,11 +178,3 @@ def _ssh(aws: Aws, deployment: Deployment, facts: Facts, outside: Outside) -> li
     aws.call("ec2", "describe_key_pairs", KeyNames=[deployment.ssh.key_pair])
     facts.address = outside.my_address()
     return [Check("SSH", "ok", f"port 22 from {facts.address} only")]
-
-
-def _not_built(deployment: Deployment) -> list[Check]:
-    found = []
-    if deployment.front != "balancer":
-        told = f"front: {deployment.front} is not built yet; choose balancer"
-        found.append(Check("front", "fails", told))
-    return found

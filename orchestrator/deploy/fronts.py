@@ -1,28 +1,45 @@
-"""Where clients reach a deployment: the balancer's address, and load balancers of AWS's own."""
+"""Where clients reach a deployment: the balancer's address, and load balancers of AWS's own; and
+which machines these think healthy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from orchestrator.deploy.resource import Found
+from orchestrator.aws.door import Aws
+from orchestrator.deploy.members import Members
+from orchestrator.deploy.resource import Found, Scope
+from orchestrator.deploy.resources import BY_NAME
 
 BALANCER: Final = "balancer"
+ACTIVE: Final = "active"
 # A load balancer's type, as AWS has it, and what users call it.
 _TYPES: Final = {"application": "alb", "network": "nlb"}
+_HEALTHY: Final = "healthy"
+Healths = Mapping[str, Mapping[str, str]]  # state by instance, by target group
 
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """`name`: balancer (ours, at its address), nlb (ours, behind one) or alb."""
+    """`name`: balancer (ours, at its address), nlb (ours, behind one) or alb.
+
+    `state` is `active` once it can answer.
+    """
 
     name: str
     host: str
+    state: str = ACTIVE
 
     @property
     def url(self) -> str:
         return f"http://{self.host}"
+
+    @property
+    def ours(self) -> bool:
+        """Steelyard's balancers answer there."""
+        return self.name != "alb"
 
     def called(self, local: bool) -> str:
         """Its name in a report. On the local cloud AWS's load balancers are played by a proxy."""
@@ -40,5 +57,37 @@ def fronts_of(found: Iterable[Found]) -> list[Front]:
             fronts.append(Front(BALANCER, str(one.about["ip"])))
         elif one.about.get("dns"):
             kind = str(one.about.get("type", ""))
-            fronts.append(Front(_TYPES.get(kind, one.key.name), str(one.about["dns"])))
-    return sorted(fronts, key=lambda front: (front.name == "alb", front.name != BALANCER))
+            state = str(one.about.get("state", ACTIVE))
+            fronts.append(Front(_TYPES.get(kind, one.key.name), str(one.about["dns"]), state))
+    return sorted(fronts, key=lambda front: (not front.ours, front.name != BALANCER))
+
+
+def fronts(aws: Aws, scope: Scope) -> list[Front]:
+    """Those that there are now. Raises CloudError."""
+    kinds = (BY_NAME["address"], BY_NAME["load balancer"])
+    return fronts_of(one for kind in kinds for one in kind.find(aws, scope))
+
+
+def target_healths(aws: Aws, scope: Scope) -> Healths:
+    """What each target group says of its instances: one call for each. Raises CloudError."""
+    found: dict[str, dict[str, str]] = {}
+    for group in BY_NAME["target group"].find(aws, scope):
+        told = aws.call("elbv2", "describe_target_health", TargetGroupArn=group.ident)
+        found[group.key.name] = {
+            one["Target"]["Id"]: one["TargetHealth"]["State"]
+            for one in told["TargetHealthDescriptions"]
+        }
+    return found
+
+
+def unhealthy_targets(now: Members, healths: Healths) -> list[str]:
+    """Pure. The groups of which too few machines are healthy behind their load balancer."""
+    told = []
+    for group in now.groups:
+        states = healths.get(group.name)
+        if states is None:
+            continue
+        serving = sum(states.get(one.ident) == _HEALTHY for one in group.staying)
+        if serving < group.desired:
+            told.append(f"{group.name} {serving} of {group.desired} healthy behind load balancer")
+    return told

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from orchestrator import ecr
@@ -18,6 +19,7 @@ from orchestrator.deploy.down import prove_empty, wait_gone
 from orchestrator.deploy.plan import find_all
 from orchestrator.deploy.resource import Scope
 from orchestrator.deploy.resources import BY_NAME
+from orchestrator.deploy.resources.gone import when_let_go
 from orchestrator.deploy.resources.group import Group
 from orchestrator.deploy.resources.machine import ALIVE, instances
 
@@ -75,7 +77,8 @@ def _kill_region(aws: Aws, report: Report, patience: Patience) -> Killed:
             wait_gone(aws, _ALL, report, patience)
         for one in [f for f in rest if f.key.kind != "group"]:
             report(f"{aws.region}: delete {one.key} {one.ident}")
-            BY_NAME[one.key.kind].delete(aws, one)
+            kind = BY_NAME[one.key.kind]
+            when_let_go(partial(kind.delete, aws, one), patience)
         prove_empty(aws, _ALL)
     except CloudError as error:
         errors.append(str(error))

@@ -18,6 +18,7 @@ GP3_USD_GB_MONTH: Final = 0.08
 ALARM_METRIC_USD_MONTH: Final = 0.10  # for each metric that an alarm looks at
 DASHBOARD_USD_MONTH: Final = 3.00  # from the fourth in the account on
 HOURS_A_MONTH: Final = 730
+LOAD_BALANCER_USD_HOUR: Final = 0.0225  # ALB and NLB alike, without capacity units (traffic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,11 @@ TYPES: Final[dict[str, InstanceType]] = {
     "c7g.large": InstanceType(2, 4, 0.0725, "arm64"),
     "c7g.xlarge": InstanceType(4, 8, 0.145, "arm64"),
 }
+
+
+def load_balancer_usd_hour(zones: int) -> float:
+    """A load balancer with its public address in each of `zones`, in US dollars an hour."""
+    return LOAD_BALANCER_USD_HOUR + zones * PUBLIC_IPV4_USD_HOUR
 
 
 def machine_usd_hour(type_name: str, disk_gib: int) -> float:

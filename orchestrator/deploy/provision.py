@@ -20,6 +20,7 @@ from orchestrator.deploy.plan import Plan, Step
 from orchestrator.deploy.progress import Show, Turn, unseen
 from orchestrator.deploy.resource import Found, Key, Making, Scope, digest, resolve
 from orchestrator.deploy.resources import BY_NAME
+from orchestrator.deploy.resources.gone import when_let_go
 from orchestrator.deploy.resources.machine import Instance
 from orchestrator.deploy.resources.visible import when_visible
 from orchestrator.deploy.successor import stop_serving
@@ -219,4 +220,5 @@ class _Run:
             stop_serving(self._aws, found.ident, self._around.report, self._around.patience)
         self._around.report(f"delete {found.key} {found.ident}")
         with self._journal.around("delete", found.key, id=found.ident):
-            BY_NAME[found.key.kind].delete(self._aws, found)
+            kind = BY_NAME[found.key.kind]
+            when_let_go(lambda: kind.delete(self._aws, found), self._around.patience)

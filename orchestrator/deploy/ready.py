@@ -1,10 +1,10 @@
-"""The end of `up`: every machine in service is healthy in every balancer's eyes, and each cluster
-answers a client from here.
+"""The end of `up`: every machine in service is healthy in the eyes of every balancer and of every
+load balancer, and each cluster answers a client from here, by each way in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from orchestrator.aws.door import Aws
@@ -12,6 +12,7 @@ from orchestrator.aws.errors import CloudError
 from orchestrator.aws.wait import wait_until
 from orchestrator.deploy.balancers import Balancers, Views
 from orchestrator.deploy.boots import boot_failures
+from orchestrator.deploy.fronts import ACTIVE, Front, fronts, target_healths, unhealthy_targets
 from orchestrator.deploy.members import Machine, Members, members
 from orchestrator.deploy.provision import Surroundings
 from orchestrator.deploy.remote import known
@@ -22,32 +23,32 @@ OK: Final = 200
 _BOOTS_EVERY: Final = 4  # looks at machines between two looks at their boots
 
 
-def wait_ready(
-    aws: Aws, scope: Scope, fronts: Iterable[str], get: Get, around: Surroundings
-) -> None:
-    """Until the deployment serves. `fronts` are addresses that clients use.
+def wait_ready(aws: Aws, scope: Scope, get: Get, around: Surroundings) -> list[Front]:
+    """Until the deployment serves; the ways in.
 
     Errors:
         CloudError: a machine's boot failed (with the end of what it told), or the deadline passed.
     """
-    urls = [f"http://{front}" for front in fronts]
     looks = 0
+    ways: list[Front] = []
 
     def missing() -> str:
-        nonlocal looks
+        nonlocal looks, ways
         looks += 1
         now = members(aws, scope)
-        late = _not_serving(aws, now, around)
+        ways = fronts(aws, scope)
+        late = _not_serving(aws, scope, now, ways, around)
         if late and looks % _BOOTS_EVERY == 0:
             _stop_at_failed_boots(aws, now, around)
         if late:
             return late
-        paths = [f"{url}/{g.cluster}" for url in urls for g in now.clusters if g.desired]
+        paths = [f"{way.url}/{g.cluster}" for way in ways for g in now.clusters if g.desired]
         answers = {path: get(path) for path in paths}
         wrong = [f"{path} answers {status or 'nothing'}" for path, status in answers.items()]
         return ", ".join(w for w, s in zip(wrong, answers.values(), strict=True) if s != OK)
 
-    wait_until("through the balancer", missing, around.report, around.patience)
+    wait_until("through the front", missing, around.report, around.patience)
+    return ways
 
 
 def unhealthy(now: Members, views: Views) -> list[str]:
@@ -66,7 +67,22 @@ def serves(machine: Machine, views: Views) -> bool:
     return machine.in_service and all(target and target.state == "healthy" for target in seen)
 
 
-def _not_serving(aws: Aws, now: Members, around: Surroundings) -> str:
+def _not_serving(
+    aws: Aws, scope: Scope, now: Members, ways: list[Front], around: Surroundings
+) -> str:
+    if not ways:
+        return "there is no way in yet"
+    slow = [f"{way.host} is {way.state}" for way in ways if way.state != ACTIVE]
+    if slow:
+        return ", ".join(slow)
+    if any(way.ours for way in ways):
+        late = _not_through_balancers(aws, now, around)
+        if late:
+            return late
+    return ", ".join(unhealthy_targets(now, target_healths(aws, scope)))
+
+
+def _not_through_balancers(aws: Aws, now: Members, around: Surroundings) -> str:
     idents = [one.ident for one in now.balancers]
     if not idents:
         return "no balancer runs yet"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -22,6 +22,7 @@ DISK_GIB: Final = 8  # what the AL2023 image asks for
 MIN_SLOW_START_S: Final = 30
 MAX_SLOW_START_S: Final = 900
 MAX_ELB_NAME: Final = 32  # of a load balancer or a target group
+MAX_BALANCERS: Final = 10
 _UNITS: Final = {"m": 60, "h": 3600, "d": 86_400}
 
 
@@ -53,6 +54,8 @@ Size = Annotated[int, Field(ge=0, le=MAX_GROUP)]
 Tag = Annotated[str, Field(pattern=r"^[\w][\w.-]{0,127}$")]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 Front = Literal["balancer", "alb", "both"]
+Algorithm = Literal["round_robin", "least_outstanding_requests", "weighted_random"]
+ALGORITHMS: Final[tuple[str, ...]] = get_args(Algorithm)
 
 
 class _Frozen(BaseModel):
@@ -103,17 +106,20 @@ class Cluster(_Frozen):
 
 
 class Balancer(_Frozen):
-    """The balancer's own machine."""
+    """The balancer's own machine with an Elastic IP, or several behind a network load balancer.
+
+    Source of the delay's bounds: ELB user guide, "Target groups for your Network Load Balancers".
+    """
 
     type: TypeName = "t3.small"
+    count: Annotated[int, Field(ge=1, le=MAX_BALANCERS)] = 1
+    deregistration_delay_s: Annotated[int, Field(ge=0, le=3600)] = 60  # with several
 
 
 class Alb(_Frozen):
     """Attributes of the load balancer's target groups. Source: ELB user guide, "Target groups"."""
 
-    algorithm: Literal["round_robin", "least_outstanding_requests", "weighted_random"] = (
-        "least_outstanding_requests"
-    )
+    algorithm: Algorithm = "least_outstanding_requests"
     deregistration_delay_s: Annotated[int, Field(ge=0, le=3600)] = 30
     slow_start_s: int = 0  # off, or 30 to 900
 
@@ -194,24 +200,39 @@ class Deployment(_Frozen):
             raise ValueError("no cluster may be called 'balancer'")
         if self.subnets and self.vpc is None:
             raise ValueError("subnets are named without their vpc")
-        if self.front != "balancer" and len(self.subnets) == 1:
+        if self.has_alb and len(self.subnets) == 1:
             raise ValueError("an ALB needs subnets in two zones, one is named")
         for listed, what in ((self.subnets, "subnet"), (self.access, "network")):
             again = sorted({one for one in listed if listed.count(one) > 1})
             if again:
                 raise ValueError(f"{what} {again[0]} is named twice")
-        if self.front != "balancer":
-            self._names_fit()
+        self._names_fit()
         return self
 
     def _names_fit(self) -> None:
-        for cluster in self.clusters:
-            full = f"{PROJECT}-{self.name}-{cluster.name}"
+        behind = [cluster.name for cluster in self.clusters] if self.has_alb else []
+        for name in (*behind, *(["balancer"] if self.has_nlb else [])):
+            full = f"{PROJECT}-{self.name}-{name}"
             if len(full) > MAX_ELB_NAME:
                 raise ValueError(
                     f"{full} has {len(full)} characters, a target group's name has at most"
                     f" {MAX_ELB_NAME}; choose shorter names"
                 )
+
+    @property
+    def has_balancer(self) -> bool:
+        """Steelyard's own balancer is in front."""
+        return self.front != "alb"
+
+    @property
+    def has_nlb(self) -> bool:
+        """There are several of it, behind a network load balancer."""
+        return self.has_balancer and self.balancer.count > 1
+
+    @property
+    def has_alb(self) -> bool:
+        """An application load balancer is in front, alone or beside it."""
+        return self.front != "balancer"
 
     def tag_of(self, room: str) -> str | None:
         """The tag that the file names for `worker` or `balancer`; None: the newest image."""
@@ -221,7 +242,8 @@ class Deployment(_Frozen):
     def architectures_of(self, room: str) -> tuple[Architecture, ...]:
         """Every architecture that the image of `worker` or `balancer` runs on, each once."""
         clusters = [cluster.type for cluster in self.clusters]
-        names = clusters if room == "worker" else [self.balancer.type]
+        balancers = [self.balancer.type] if self.has_balancer else []
+        names = clusters if room == "worker" else balancers
         return tuple(dict.fromkeys(TYPES[name].architecture for name in names))
 
     @property

@@ -51,6 +51,8 @@ def _state(found: Found) -> str:
         told = about["state"]
     elif found.key.kind == "address":
         told = about["ip"] + ("" if about["association"] else ", attached to nothing")
+    elif found.key.kind == "load balancer":
+        told = f"{about['dns']}, {about['state']}"
     return told if found.spec else f"{told} (not complete: repeat up)".strip()
 
 

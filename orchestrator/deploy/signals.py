@@ -94,6 +94,16 @@ def _alarms(deployment: Deployment, alarms: Alarms, cluster: Cluster) -> list[Wa
     ]
     hottest = _query(deployment, cluster)
     cpu = [{**_formula("cpu", hottest), "Period": contract.CLOUDWATCH_PERIOD_S}]
+    busy = _alarm(
+        cluster,
+        "cpu",
+        cpu,
+        above=alarms.cpu_percent,
+        unit="% CPU of its busiest machine",
+        minutes=(10, 10),
+    )
+    if not deployment.has_balancer:
+        return [busy]  # nobody tells the others: the healthy hosts would be missing for ever
     return [
         _alarm(
             cluster,
@@ -115,14 +125,7 @@ def _alarms(deployment: Deployment, alarms: Alarms, cluster: Cluster) -> list[Wa
         _alarm(
             cluster, "healthy", healthy, above=0, unit=" hosts fewer than desired", minutes=(10, 10)
         ),
-        _alarm(
-            cluster,
-            "cpu",
-            cpu,
-            above=alarms.cpu_percent,
-            unit="% CPU of its busiest machine",
-            minutes=(10, 10),
-        ),
+        busy,
     ]
 
 
@@ -256,6 +259,8 @@ def _charts(deployment: Deployment, cluster: Cluster) -> list[tuple[str, list[An
         line(contract.CLOUDWATCH_PENDING, "Average"),
     ]
     cpu = [each(contract.CLOUDWATCH_CPU), each(contract.CLOUDWATCH_STEAL)]
+    if not deployment.has_balancer:
+        return [("CPU", cpu, "percent")]
     return [
         ("requests", [line(metric, "Sum") for metric in counts], "a minute"),
         ("latency", latency, "ms"),

@@ -96,6 +96,8 @@ def fronts(proxies: Proxies) -> Step:
             world.pool.submit(proxies.end, known.pop(arn).name)
         for arn, balancer in backend.load_balancers.items():
             front = known.get(arn)
+            if front is None and not balancer.listeners:
+                continue  # a proxy that listens nowhere ends at once
             if front is not None and not _settled(world, front, balancer):
                 continue
             try:

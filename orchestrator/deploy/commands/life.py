@@ -7,7 +7,6 @@ from typing import Annotated, Final
 import httpx
 import typer
 
-from orchestrator.aws.door import Aws
 from orchestrator.clouds import STATE, pace
 from orchestrator.deploy.commands.terminal import (
     FILE,
@@ -22,12 +21,11 @@ from orchestrator.deploy.commands.terminal import (
 )
 from orchestrator.deploy.down import take_down
 from orchestrator.deploy.drain import drain_all
-from orchestrator.deploy.fronts import fronts_of
 from orchestrator.deploy.kill import enabled_regions
 from orchestrator.deploy.kill import kill as kill_all
 from orchestrator.deploy.load import load, with_ttl
 from orchestrator.deploy.outside import internet
-from orchestrator.deploy.plan import Plan, find_all, make_plan
+from orchestrator.deploy.plan import make_plan
 from orchestrator.deploy.progress import shown
 from orchestrator.deploy.provision import provision
 from orchestrator.deploy.ready import wait_ready
@@ -67,10 +65,8 @@ def up(file: File = FILE, yes: Yes = False, ttl: Ttl = None, state: State = STAT
                 typer.confirm("Go on?", abort=True)
             with shown(console()) as (line, turn):
                 provision(aws, made, journal, surroundings(line, turn))
-        fronts = _fronts(aws, made)
-        wait_ready(aws, Scope(made.deployment), fronts, status_of, surroundings())
-        for front in fronts:
-            console().print(f"http://{front}/")
+        for front in wait_ready(aws, Scope(made.deployment), status_of, surroundings()):
+            console().print(f"{front.name}: {front.url}/")
 
 
 @app.command()
@@ -117,10 +113,6 @@ def kill(
     if any(one.error for one in results):
         raise typer.Exit(1)
     console().print(f"nothing is left in {len(regions)} regions")
-
-
-def _fronts(aws: Aws, made: Plan) -> list[str]:
-    return [front.host for front in fronts_of(find_all(aws, Scope(made.deployment)))]
 
 
 def status_of(url: str) -> int:

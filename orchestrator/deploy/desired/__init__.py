@@ -2,14 +2,17 @@
 
 network    security groups
 machine    a launch template, whatever it is for
+alb        the application load balancer, a target group and a rule for each cluster
 cluster    a cluster's template and group
-balancer   the balancer's template, machine and address
+balancer   the balancer's template, machine and address; or several in a group
+nlb        the network load balancer in front of several
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from orchestrator.deploy.desired.alb import alb
 from orchestrator.deploy.desired.balancer import BALANCER, balancer
 from orchestrator.deploy.desired.cluster import WORKER, cluster_of
 from orchestrator.deploy.desired.network import network
@@ -36,12 +39,18 @@ def desire(deployment: Deployment, facts: Facts) -> tuple[Wanted, ...]:
         *network(deployment, facts),
     ]
     groups = title(Scope(deployment.name), "*")
-    for name, policy in ((WORKER, worker_policy), (BALANCER, balancer_policy)):
+    rooms = [(WORKER, worker_policy)]
+    if deployment.has_balancer:
+        rooms.append((BALANCER, balancer_policy))
+    for name, policy in rooms:
         role, profile = Key("role", name), Key("instance profile", name)
         document = policy(deployment.region, facts.account, logs, groups)
         wanted.append(Wanted(key=role, spec={"policy": document}))
         wanted.append(Wanted(key=profile, spec={"role": Ref(role)}, needs=(role,)))
+    if deployment.has_alb:
+        wanted += alb(deployment, facts)
     for cluster in deployment.clusters:
         wanted += cluster_of(deployment, facts, cluster, logs)
-    wanted += balancer(deployment, facts, logs)
+    if deployment.has_balancer:
+        wanted += balancer(deployment, facts, logs)
     return (*wanted, *signals(deployment, facts.account))

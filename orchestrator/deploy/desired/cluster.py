@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from orchestrator.deploy.boot import Boot, render
+from orchestrator.deploy.desired.alb import NOTICE_S, target_group_of
 from orchestrator.deploy.desired.machine import image, template
 from orchestrator.deploy.desired.network import WORKERS
 from orchestrator.deploy.facts import Facts
@@ -45,7 +46,12 @@ def cluster_of(deployment: Deployment, facts: Facts, cluster: Cluster, logs: str
             environment=environment,
             publish=(f"{WORKER_PORT}:{WORKER_PORT}",),
             files={},
-            host=host_files(role=WORKER, region=deployment.region, group=group_name),
+            host=host_files(
+                role=WORKER,
+                region=deployment.region,
+                group=group_name,
+                notice_s=NOTICE_S if deployment.has_alb else None,
+            ),
             end_after_s=deployment.ttl,
         )
     )
@@ -66,6 +72,7 @@ def cluster_of(deployment: Deployment, facts: Facts, cluster: Cluster, logs: str
         "cooldown_s": cluster.scale.cooldown_s,
     }
     size = f"{bounds.min}-{bounds.max}, now " if cluster.scale else ""
+    behind = (target_group_of(cluster),) if deployment.has_alb else ()
     group = Wanted(
         key=Key("group", cluster.name),
         spec={
@@ -78,8 +85,9 @@ def cluster_of(deployment: Deployment, facts: Facts, cluster: Cluster, logs: str
             "scaling": scaling,
             "ttl_s": deployment.ttl,
             "hooks": {HOOK_TERMINATING: HOOK_TIMEOUT_S},
+            "target_groups": [Ref(key) for key in behind],
         },
-        needs=(made.key,),
+        needs=(made.key, *behind),
         usd_hour=bounds.desired * machine_usd_hour(cluster.type, DISK_GIB),
         details=f"{size}{bounds.desired} x {cluster.type}" + (" spot" if cluster.spot else ""),
     )

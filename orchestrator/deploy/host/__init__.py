@@ -29,14 +29,19 @@ _FILES: Final = ("drain.sh", "steelyard.service", "steelyard-drain.service")
 _BALANCER_NOTICE_S: Final = 30
 
 
-def host_files(*, role: Role, region: str, group: str | None) -> dict[str, str]:
-    """Texts by file name. `group` is the Auto Scaling group of the machine, with its hook."""
+def host_files(
+    *, role: Role, region: str, group: str | None, notice_s: int | None = None
+) -> dict[str, str]:
+    """Texts by file name. `group` is the Auto Scaling group of the machine, with its hook;
+    `notice_s` how long whoever sends it requests needs to see that it goes.
+    """
+    usual_s = DRAIN_NOTICE_S if role == "worker" else _BALANCER_NOTICE_S
     environment = {
         "ROLE": role,
         "REGION": region,
         "GROUP": group or "",
         "HOOK": HOOK_TERMINATING if group else "",
-        "NOTICE_S": DRAIN_NOTICE_S if role == "worker" else _BALANCER_NOTICE_S,
+        "NOTICE_S": usual_s if notice_s is None else notice_s,
         "DEADLINE_S": DRAIN_DEADLINE_S,
         "SPOT_S": DRAIN_SPOT_S,
         "HEARTBEAT_S": HOOK_TIMEOUT_S // 3,

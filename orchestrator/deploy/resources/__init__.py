@@ -4,6 +4,9 @@ log_group        where the containers' output goes
 network          security groups
 identity         roles and instance profiles
 template         launch templates
+target_group     where load balancers send requests (elb_tags: whose they are)
+load_balancer    application and network load balancers
+listener         their listeners, and rules by path
 group            Auto Scaling groups
 machine          the front's address, the balancer's instance
 alarm            alarms and the topic that they tell
@@ -21,9 +24,12 @@ from orchestrator.deploy.resources.budget import Budget
 from orchestrator.deploy.resources.dashboard import Dashboard
 from orchestrator.deploy.resources.group import Group
 from orchestrator.deploy.resources.identity import Profile, Role
+from orchestrator.deploy.resources.listener import Listener, Rule
+from orchestrator.deploy.resources.load_balancer import LoadBalancer
 from orchestrator.deploy.resources.log_group import LogGroup
 from orchestrator.deploy.resources.machine import Address, Instance
 from orchestrator.deploy.resources.network import SecurityGroup
+from orchestrator.deploy.resources.target_group import TargetGroup
 from orchestrator.deploy.resources.template import LaunchTemplate
 
 KINDS: Final[tuple[Kind, ...]] = (
@@ -32,6 +38,10 @@ KINDS: Final[tuple[Kind, ...]] = (
     Role(),
     Profile(),
     LaunchTemplate(),
+    TargetGroup(),
+    LoadBalancer(),
+    Listener(),
+    Rule(),
     Group(),
     Address(),
     Instance(),

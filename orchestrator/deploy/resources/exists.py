@@ -30,6 +30,20 @@ _LOOKS: Final = {
     "alarm": ("cloudwatch", "describe_alarms", "AlarmNames", "MetricAlarms"),
     "dashboard": ("cloudwatch", "get_dashboard", "DashboardName", "DashboardName"),
     "budget": ("budgets", "describe_budget", "BudgetName", "Budget"),
+    "target group": (
+        "elbv2",
+        "describe_target_groups",
+        "TargetGroupArns",
+        "TargetGroups",
+    ),
+    "load balancer": (
+        "elbv2",
+        "describe_load_balancers",
+        "LoadBalancerArns",
+        "LoadBalancers",
+    ),
+    "listener": ("elbv2", "describe_listeners", "ListenerArns", "Listeners"),
+    "rule": ("elbv2", "describe_rules", "RuleArns", "Rules"),
     "log group": ("logs", "describe_log_groups", "logGroupNamePrefix", "logGroups"),
 }
 

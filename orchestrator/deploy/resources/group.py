@@ -19,7 +19,7 @@ ENDING = "autoscaling:EC2_INSTANCE_TERMINATING"
 
 class Group:
     """Spec: template, subnets, min, max, desired, tags, scaling {cpu_percent, cooldown_s}, ttl_s,
-    hooks {name: seconds} before a machine ends.
+    hooks {name: seconds} before a machine ends, target_groups that its machines are in.
 
     Its id is its name. The number of machines is the group's own between min and max: a repeated
     `up` leaves what the scaling policy decided.
@@ -63,6 +63,7 @@ class Group:
                 Tags=[
                     _tag(making.title, key, value, at_launch=True) for key, value in tags.items()
                 ],
+                TargetGroupARNs=spec["target_groups"],
                 **_shape(making),
             )
         return making.title
@@ -87,9 +88,24 @@ class Group:
             Granularity=GRANULARITY,
             Metrics=list(GROUP_METRICS),
         )
+        self._attach(aws, ident, set(group.get("TargetGroupARNs", ())), set(spec["target_groups"]))
         self._hook(aws, ident, spec["hooks"])
         self._scale_by_cpu(aws, ident, spec["scaling"])
         self._end_in_time(aws, ident, making)
+
+    def _attach(self, aws: Aws, ident: str, has: set[str], wants: set[str]) -> None:
+        """An update of the group says nothing of target groups."""
+        for arns, operation in (
+            (wants - has, "attach_load_balancer_target_groups"),
+            (has - wants, "detach_load_balancer_target_groups"),
+        ):
+            if arns:
+                aws.call(
+                    "autoscaling",
+                    operation,
+                    AutoScalingGroupName=ident,
+                    TargetGroupARNs=sorted(arns),
+                )
 
     def _hook(self, aws: Aws, ident: str, hooks: dict[str, int]) -> None:
         """Before a machine ends, the group waits for its word, or for so many seconds."""

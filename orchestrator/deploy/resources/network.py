@@ -1,7 +1,8 @@
-"""Security groups: clients -> front, front -> workers, nothing else."""
+"""Security groups: who may speak to whom."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.aws.door import Aws
@@ -27,7 +28,9 @@ class SecurityGroup:
         groups = aws.pages(
             "ec2", "describe_security_groups", "SecurityGroups", Filters=scope.filters
         )
-        return [found(self.name, g["GroupId"], as_dict(g.get("Tags"))) for g in groups]
+        return [
+            found(self.name, g["GroupId"], as_dict(g.get("Tags"))) for g in _referred_first(groups)
+        ]
 
     def create(self, aws: Aws, making: Making) -> str:
         made = aws.call(
@@ -66,6 +69,18 @@ class SecurityGroup:
     def delete(self, aws: Aws, found: Found) -> None:
         with unless("InvalidGroup.NotFound"):
             aws.call("ec2", "delete_security_group", GroupId=found.ident)
+
+
+def _referred_first(groups: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A group that a rule of another names cannot be deleted before that other."""
+    known = {group["GroupId"]: group for group in groups}
+
+    def depth(group: dict[str, Any], seen: frozenset[str] = frozenset()) -> int:
+        sources = {source for rule in group["IpPermissions"] for _, source in _flat(rule)}
+        below = [known[s] for s in sources - seen if s in known and s != group["GroupId"]]
+        return 1 + max((depth(one, seen | {group["GroupId"]}) for one in below), default=0)
+
+    return sorted(known.values(), key=lambda group: (depth(group), group["GroupId"]))
 
 
 def _flat(permission: dict[str, Any]) -> list[tuple[int, str]]:

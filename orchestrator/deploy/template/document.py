@@ -13,7 +13,7 @@ from orchestrator.aws.errors import CloudError
 from orchestrator.deploy.facts import AMI_PARAMETER
 from orchestrator.deploy.resource import Scope, Wanted
 from orchestrator.deploy.settings import Deployment
-from orchestrator.deploy.template import machines, surroundings, watching
+from orchestrator.deploy.template import fronts, machines, surroundings, watching
 from orchestrator.deploy.template.entry import Entry, Resources, entries
 
 # What create-stack takes in the call itself; a larger one goes through S3, 1 MB at most.
@@ -26,6 +26,10 @@ WRITTEN: Final[dict[str, Callable[[Entry], Resources]]] = {
     "role": surroundings.role,
     "instance profile": surroundings.profile,
     "launch template": machines.launch_template,
+    "target group": fronts.target_group,
+    "load balancer": fronts.load_balancer,
+    "listener": fronts.listener,
+    "rule": fronts.rule,
     "group": machines.group,
     "address": machines.address,
     "instance": machines.instance,
@@ -63,7 +67,7 @@ def document(deployment: Deployment, wanted: Iterable[Wanted], now_s: float) -> 
     return made | ({"Outputs": outputs} if outputs else {})
 
 
-_PUBLIC: Final = {"address": "PublicIp"}
+_PUBLIC: Final = {"address": "PublicIp", "load balancer": "DNSName"}
 
 
 def _parameters(deployment: Deployment, now_s: float) -> dict[str, Any]:

@@ -11,7 +11,12 @@ from orchestrator.deploy.resource import Key, Scope, Spec, Wanted, digest, resol
 
 Resources = dict[str, dict[str, Any]]
 # What stands for the id of a thing where it is not what Ref gives.
-_IDS: Final = {"security group": "GroupId", "address": "AllocationId"}
+_IDS: Final = {
+    "security group": "GroupId",
+    "address": "AllocationId",
+    "target group": "TargetGroupArn",
+    "listener": "ListenerArn",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,8 @@ def group(entry: Entry) -> Resources:
         "MetricsCollection": [{"Granularity": GRANULARITY, "Metrics": list(GROUP_METRICS)}],
         "Tags": [{**tag, "PropagateAtLaunch": True} for tag in tag_list(tags)],
     }
+    if spec["target_groups"]:
+        properties["TargetGroupARNs"] = spec["target_groups"]
     made: Resources = {
         entry.logical: {"Type": "AWS::AutoScaling::AutoScalingGroup", "Properties": properties}
     }

@@ -43,6 +43,12 @@ def live(account: Account) -> None:
     account.up()
     account.down()
     account.up()
+    account.deployment = changed(**{"ttl: 4h": "front: both\nbalancer: {count: 2}"})
+    account.up()
+    account.deployment = changed()
+    account.up()
+    account.deployment = changed(**{"ttl: 4h": "front: both\nbalancer: {count: 2}"})
+    account.up()
     enabled_regions(aws)
     kill(aws, [REGION], account.told.append, account.around.patience)
 

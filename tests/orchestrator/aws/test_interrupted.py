@@ -6,7 +6,7 @@ before the call went out, and after it took effect but before its answer was rea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from itertools import count
 from pathlib import Path
 
@@ -35,14 +35,20 @@ def never(_call: Call, _phase: Phase) -> bool:
     return False
 
 
-def until_done(account: Account, work: Callable[[], object]) -> int:
-    """Repeat `work`, killed at each of its changing calls once before it and once after it."""
+def until_done(
+    account: Account, work: Callable[[], object], services: Container[str] | None = None
+) -> int:
+    """Repeat `work`, killed at each of its changing calls once before it and once after it.
+
+    `services`: at calls to these alone.
+    """
     killed_at: set[tuple[str, Phase]] = set()
 
     def stop(call: Call, phase: Phase) -> bool:
         params = {k: v for k, v in call.params.items() if k != "ClientToken"}  # of a change: fresh
         mark = (f"{call} {params}", phase)
-        if call.reads or mark in killed_at:
+        other = services is not None and call.service not in services
+        if call.reads or other or mark in killed_at:
             return False
         killed_at.add(mark)
         return True

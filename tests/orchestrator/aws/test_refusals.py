@@ -213,11 +213,6 @@ def test_a_failing_check_stops_before_anything_is_made(account: Account) -> None
     assert account.things() == {}
 
 
-def test_what_is_not_built_is_said_in_the_plan(account: Account) -> None:
-    account.deployment = changed(**{"ttl: 4h": "front: alb"})
-    assert [check.about for check in account.plan().failing] == ["front"]
-
-
 def test_an_unknown_profile_of_the_laptop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(CloudError, match="nobody"):

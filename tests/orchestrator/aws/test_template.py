@@ -38,6 +38,7 @@ def facts(of: Deployment) -> Facts:
         account="123456789012",
         vpc="vpc-0123456789abcdef0",
         subnets=SUBNETS,
+        front_subnets=SUBNETS,
         subnets_of=dict.fromkeys(types, SUBNETS),
         amis=dict.fromkeys(of.architectures, "ami-0123456789abcdef0"),
         images={n: f"{_HOST}/{n}@sha256:{'0' * 64}" for n in (IMAGE_WORKER, IMAGE_BALANCER)},
@@ -77,6 +78,33 @@ def test_with_all_that_is_off_by_default() -> None:
     made = template(deployment(more=more))
     assert told(as_json(made)) == []
     assert set(made["Parameters"]) == {"ImageX8664", "ImageArm64"}
+
+
+@pytest.mark.parametrize(
+    ("front", "load_balancers"),
+    [
+        ("front: alb\n", {"alb": "application"}),
+        ("balancer: {count: 2}\n", {"nlb": "network"}),
+        ("front: both\nbalancer: {count: 2}\n", {"alb": "application", "nlb": "network"}),
+        ("front: both\n", {"alb": "application"}),
+    ],
+)
+def test_every_front(front: str, load_balancers: dict[str, str]) -> None:
+    made = template(deployment("pair", more=front))
+    assert told(as_yaml(made)) == []
+    found = resources(made, "AWS::ElasticLoadBalancingV2::LoadBalancer")
+    assert {one["Name"]: one["Type"] for one in found} == {
+        f"steelyard-demo-{name}": kind for name, kind in load_balancers.items()
+    }
+    behind = [
+        one["TargetGroupARNs"]
+        for one in resources(made, "AWS::AutoScaling::AutoScalingGroup")
+        if "TargetGroupARNs" in one
+    ]
+    assert len(behind) == len(resources(made, "AWS::ElasticLoadBalancingV2::TargetGroup"))
+    outputs = made["Outputs"]
+    for name in load_balancers:
+        assert f"LoadBalancer{name.capitalize()}Url" in outputs
 
 
 def test_the_linter_would_say_it() -> None:
