@@ -24,7 +24,7 @@ HOT: Final = (
         BALANCER / "dataplane" / f"{name}.py"
         for name in (
             *("http1", "chunked", "errors", "route", "retry", "observe"),
-            *("exchange", "forward", "accept", "deadlines", "plane"),
+            *("exchange", "forward", "client", "accept", "tunnel", "deadlines", "plane"),
         )
     ),
     *(BALANCER / f"{name}.py" for name in ("load", "target", "cluster")),

@@ -137,6 +137,8 @@ class Timeouts:
     response_head_s: float = 60.0  # from the request sent to the response head
     keep_alive_s: float = 60.0  # an idle client connection
     target_keep_alive_s: float = 4.0  # an idle pooled one; below uvicorn's own 5 s
+    tunnel_idle_s: float = 300.0  # between two pieces in a tunnel, whichever way
+    tunnel_total_s: float = 86_400.0  # from the switch of protocols to the end
     linger_s: float = 2.0  # to let a client read the last answer before a close
     drain_s: float = 20.0  # for pending requests when a process stops
 
@@ -151,6 +153,7 @@ class Limits:
     connections: int = 16_384  # clients, per process
     buffer_bytes: int = 65_536  # unread bytes per direction before reading pauses
     idle_per_target: int = 256  # pooled connections, per process
+    tunnels: int = 4_096  # open at once, per process; their clients count as connections, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,5 +180,6 @@ class Config:
     routes: tuple[RouteConfig, ...] = ()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
+    upgrades: tuple[str, ...] = ("websocket",)  # protocols that a client may switch to
     trusted_proxies: tuple[str, ...] = ()  # networks whose forwarding headers are believed
     cloudwatch: CloudWatch | None = None  # off

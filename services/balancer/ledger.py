@@ -51,6 +51,8 @@ class ProcessCell(_Cells):
     RETRIES = auto()
     CPU_US = auto()  # gauge: the process's own CPU time
     TASKS = auto()  # gauge: asyncio tasks alive
+    TUNNELS = auto()  # connections that switched protocols
+    TUNNELS_OPEN = auto()  # gauge
 
 
 class TargetCell(_Cells):
@@ -129,6 +131,7 @@ class Ledger:
                 view[slot] = 0
         cells = self.process(row)
         cells[ProcessCell.CONNECTIONS_OPEN] = 0
+        cells[ProcessCell.TUNNELS_OPEN] = 0
         cells[ProcessCell.TASKS] = 0
 
     def zero_target(self, slot: int) -> None:

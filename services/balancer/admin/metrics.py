@@ -33,10 +33,12 @@ _COUNTERS: Final = (
     ("connections_refused", "Clients closed at accept: limit", ProcessCell.CONNECTIONS_REFUSED),
     ("client_requests", "Requests read from clients", ProcessCell.REQUESTS),
     ("client_aborts", "Clients gone before their answer", ProcessCell.CLIENT_ABORTS),
+    ("tunnels", "Connections that switched protocols", ProcessCell.TUNNELS),
     ("retries", "Attempts repeated on another target", ProcessCell.RETRIES),
 )
 _GAUGES: Final = (
     ("connections_open", "Client connections now", ProcessCell.CONNECTIONS_OPEN),
+    ("tunnels_open", "Tunnels now", ProcessCell.TUNNELS_OPEN),
     ("process_tasks", "asyncio tasks alive", ProcessCell.TASKS),
 )
 _ANSWERED_HERE: Final = (

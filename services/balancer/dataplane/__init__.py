@@ -1,9 +1,9 @@
 """Where requests flow: accept -> route -> pick -> forward -> observe.
 
 `process` runs one data-plane process and `plane` is what its connections share. Then, in the order
-of a request: `accept` reads heads from a client (`http1` and `chunked` are the grammar), `route`
-finds the cluster, `exchange` has a target picked and joins the two sides, `forward` is the target's
-side, `retry` says whether a failed attempt may be repeated, `observe` closes each attempt once,
-`errors` says whose fault it was. `deadlines` is the one timer. Nothing here knows AWS, Docker or
-FastAPI.
+of a request: `client` is a client's connection and `accept` reads heads from it (`http1` and
+`chunked` are the grammar), `route` finds the cluster, `exchange` has a target picked and joins the
+two sides, `forward` is the target's side, `tunnel` joins the two when they leave HTTP, `retry` says
+whether a failed attempt may be repeated, `observe` closes each attempt once, `errors` says whose
+fault it was. `deadlines` is the one timer. Nothing here knows AWS, Docker or FastAPI.
 """

@@ -7,14 +7,14 @@ go out in the order of their requests.
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from services.balancer.dataplane.chunked import BadChunk
+from services.balancer.dataplane.client import ClientSide
 from services.balancer.dataplane.errors import BadRequest, Refusal, answer, response
 from services.balancer.dataplane.exchange import Exchange
 from services.balancer.dataplane.http1 import REQUEST_HEAD, SLASH, UNUSUAL, Fields, check_request
+from services.balancer.dataplane.tunnel import offer
 from services.balancer.dataplane.unfinished import empty_lines
 from services.balancer.dataplane.unfinished import fault as unfinished_fault
 
@@ -23,48 +23,16 @@ if TYPE_CHECKING:
     from services.balancer.dataplane.plane import Destination, Plane
     from services.balancer.dataplane.route import Route
 
-_RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: close by a reset
-_LINGER_BYTES: Final = 262_144  # read and dropped at most, so that the last answer arrives
 
+class ClientConnection(ClientSide):
+    """An asyncio protocol: one client's connection."""
 
-class ClientConnection:
-    """An asyncio protocol: one client's connection.
-
-    `deadline` is what the client, or the target on its behalf, must meet next.
-    """
-
-    __slots__ = (
-        "_at",
-        "_buffer",
-        "_ended",
-        "_exchange",
-        "_lingering",
-        "_place",
-        "_plane",
-        "_scheduled",
-        "_transport",
-        "blocked",
-        "close_after",
-        "deadline",
-        "lines",
-        "paused",
-    )
+    __slots__ = ("_scheduled", "lines")
 
     def __init__(self, plane: Plane) -> None:
-        self._plane = plane
-        self._transport: asyncio.Transport
-        self._exchange: Exchange | None = None
-        self._buffer = b""  # an unfinished head, or requests sent ahead
-        self._at = 0  # where in the buffer they begin; what is before that has been served
+        super().__init__(plane)
         self.lines: bytes | None = None  # forwarding lines for this peer; None: a trusted proxy
-        self._lingering = -1  # bytes dropped since the last answer; -1: not at the end yet
-        self._place = -1
         self._scheduled = False  # `_next` will run: what waits in the buffer may be whole requests
-        self._ended = False  # the client sends no more
-        self.deadline = 0.0
-        self.close_after = False
-        self.paused = False  # we read no more for now
-        self.blocked = False  # the client reads no more for now
 
     def __repr__(self) -> str:
         return f"<ClientConnection {self._exchange or 'idle'}>"
@@ -103,7 +71,7 @@ class ClientConnection:
             return False
         if exchange is None and not self._scheduled and not (self.blocked and self._buffer):
             return False
-        self._ended = True
+        self.ended = True
         return True
 
     def pause_writing(self) -> None:
@@ -119,7 +87,7 @@ class ClientConnection:
             self._exchange.download_open()
         elif self._buffer and not self._scheduled and self._lingering < 0:
             self._schedule()
-        elif self._ended and self._lingering < 0:
+        elif self.ended and self._lingering < 0:
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -161,10 +129,9 @@ class ClientConnection:
             if fields is None:
                 fields = plane.request_fields.parse(section)
             minor = 1
-            if version == b"0" or fields.host is None or method in UNUSUAL or target[0] != SLASH:
+            if version == b"0" or fields.odd or method in UNUSUAL or target[0] != SLASH:
                 minor = int(version)
-                target, fields = check_request(method, target, minor, fields)
-                line = b"%b %b HTTP/1.1\r\n" % (method, target)
+                line, target, fields = self._look_closer(method, minor, target, fields)
         except BadRequest as error:
             self.refuse(error.refusal, error.detail, next(plane.request_ids))
             return
@@ -186,6 +153,25 @@ class ClientConnection:
             exchange.place()
         else:
             self._answer(exchange, route)
+
+    def _look_closer(
+        self, method: bytes, minor: int, target: bytes, fields: Fields
+    ) -> tuple[bytes, bytes, Fields]:
+        """A request out of the usual: its line as it goes on, its target, its fields.
+
+        An offer to switch protocols goes on when there is room for one more tunnel.
+        """
+        plane = self._plane
+        target, fields = check_request(method, target, minor, fields)
+        if fields.upgrade is not None:
+            fields = offer(method, minor, fields, plane.upgrades)
+        if fields.upgrade is not None:
+            if plane.tunnels >= plane.config.limits.tunnels:
+                raise BadRequest(Refusal.NO_TUNNEL, "no room for another tunnel")
+            # What was sent ahead is of the new protocol: when the target does not take up the
+            # offer, it must not be read as a request.
+            self.close_after = True
+        return b"%b %b HTTP/1.1\r\n" % (method, target), target, fields
 
     def _receive_partial(self, data: bytes) -> None:
         """No whole head yet: wait for more, unless it cannot become one."""
@@ -240,33 +226,6 @@ class ClientConnection:
 
     # -- answers -----------------------------------------------------------------------------------
 
-    def write(self, data: bytes) -> None:
-        """Bytes of an answer."""
-        self._transport.write(data)
-
-    def pause(self) -> None:
-        """Read no more for now."""
-        if not self.paused:
-            self.paused = True
-            self._transport.pause_reading()
-
-    def resume(self) -> None:
-        """Read again."""
-        if self.paused:
-            self.paused = False
-            self._transport.resume_reading()
-
-    def abort(self) -> None:
-        """The answer cannot be completed: the client must see it cut, not ended.
-
-        A reset says so; a mere end would complete an answer that is framed by its connection.
-        """
-        self._exchange = None
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None and not self._transport.is_closing():
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._transport.abort()
-
     def _respond(self, respond: Respond, exchange: Exchange) -> None:
         """A route answers by itself."""
         plane = self._plane
@@ -307,7 +266,7 @@ class ClientConnection:
             self._transport.close()
         elif self._buffer:
             self._schedule()
-        elif self._ended:
+        elif self.ended:
             self._transport.close()
         else:
             self.deadline = self._plane.until_keep_alive
@@ -336,25 +295,10 @@ class ClientConnection:
             and (exchange is None or not exchange.uploading)
         ):
             self.resume()
-        if self._ended and waiting and self._lingering < 0:
+        if self.ended and waiting and self._lingering < 0:
             self._transport.close()  # what is left will never be a whole request
 
     # -- the end -----------------------------------------------------------------------------------
-
-    def _linger(self) -> None:
-        """Close our half and drop what still comes: an early reset would destroy the answer."""
-        plane = self._plane
-        self._lingering = 0
-        self._buffer = b""
-        self.deadline = plane.deadlines.now + plane.config.timeouts.linger_s
-        self.resume()
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-
-    def _drop(self, count: int) -> None:
-        self._lingering += count
-        if self._lingering > _LINGER_BYTES:
-            self._transport.abort()
 
     def expired(self, now: float) -> None:
         """The deadline has passed."""

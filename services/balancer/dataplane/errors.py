@@ -28,6 +28,7 @@ class Refusal(enum.Enum):
     VERSION = (505, "version_not_served")
     BAD_GATEWAY = (502, "bad_gateway")
     NO_TARGET = (503, "no_eligible_target")
+    NO_TUNNEL = (503, "too_many_tunnels")
     DRAINING = (503, "draining")
     GATEWAY_TIMEOUT = (504, "gateway_timeout")
 

@@ -10,11 +10,12 @@ import enum
 from typing import TYPE_CHECKING, Final
 
 from services.balancer.dataplane.chunked import BadChunk, ChunkedBody
-from services.balancer.dataplane.errors import Fault, Refusal
+from services.balancer.dataplane.errors import BadResponse, Fault, Refusal
 from services.balancer.dataplane.forward import PooledTarget, TargetConnection, dial
 from services.balancer.dataplane.http1 import Fields
 from services.balancer.dataplane.observe import ANSWERED, Attempt, Ended
 from services.balancer.dataplane.retry import Tries
+from services.balancer.dataplane.tunnel import Tunnel, switches
 from services.balancer.ledger import TargetCell
 
 if TYPE_CHECKING:
@@ -212,6 +213,26 @@ class Exchange:
         """A 1xx answer; HTTP/1.0 knows none (RFC 9110, 15.2)."""
         if self.minor == 1:
             self._client.write(b"%b%b\r\n" % (status_line, fields.onward))
+
+    def switch(
+        self, connection: TargetConnection, status_line: bytes, fields: Fields, data: bytes
+    ) -> None:
+        """101, and what follows it: HTTP ends here. Raises BadResponse when it answers no offer."""
+        if fields.content_length is not None or fields.chunked or not switches(self.fields, fields):
+            raise BadResponse("a switch of protocols that nobody asked for")
+        plane = self._plane
+        attempt = self._attempt
+        assert attempt is not None  # noqa: S101 - SENT implies it
+        if plane.tunnels >= plane.config.limits.tunnels:  # others were quicker
+            self.client_gone()
+            self._client.refuse(Refusal.NO_TUNNEL, "no room for another tunnel", self.request_id)
+            return
+        self._stage = _ENDED
+        self._attempt = self._connection = None
+        attempt.switched(plane.clock())
+        head = b"%b%bConnection: upgrade\r\nUpgrade: %b\r\n\r\n"
+        tunnel = Tunnel(plane, self._client, connection, attempt)
+        tunnel.begin(head % (status_line, fields.onward, self.fields.upgrade) + data)
 
     def respond(
         self,

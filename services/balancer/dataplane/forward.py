@@ -150,6 +150,14 @@ class TargetConnection:
         else:
             self._transport.close()
 
+    def give_up(self) -> asyncio.Transport:
+        """A tunnel takes the connection over."""
+        self._exchange = None
+        self.lost = True
+        self._plane.deadlines.forget(self, self._place)
+        self.resume()
+        return self._transport
+
     def rest(self) -> None:
         """The exchange is over and left the connection clean: back into the pool."""
         self._exchange = None
@@ -255,6 +263,9 @@ class TargetConnection:
             data = data[end:]
             if status >= 200:
                 break
+            if status == 101 and minor == b"1":
+                exchange.switch(self, line, fields, data)
+                return
             self._count_interim(status, fields)
             exchange.interim(line, fields)
             if not data:

@@ -99,6 +99,7 @@ class Fields:
         "keep_alive",
         "load_report",
         "nominated",
+        "odd",
         "onward",
         "upgrade",
     )
@@ -112,7 +113,8 @@ class Fields:
         self.close = False  # Connection: close
         self.keep_alive = False  # Connection: keep-alive, which HTTP/1.0 needs
         self.expect_continue = False
-        self.upgrade: bytes | None = None
+        self.upgrade: bytes | None = None  # protocols offered, when Connection names the offer
+        self.odd = False  # a request that needs a closer look: no Host, or an offer to upgrade
         self.load_report: bytes | None = None
         # Names that Connection gave, lower-case: they go from the trailer section, too.
         self.nominated: frozenset[bytes] = NONE_NOMINATED
@@ -158,7 +160,19 @@ def _connection_options(fields: Fields, value: bytes) -> set[bytes]:
     options = {option.strip(b" \t").lower() for option in value.split(b",")}
     fields.close = fields.close or b"close" in options
     fields.keep_alive = fields.keep_alive or b"keep-alive" in options
-    return options - {b"", b"close", b"keep-alive", b"upgrade", b"te"}
+    return options - {b"", b"close", b"keep-alive", b"te"}
+
+
+def _take_offer(fields: Fields, value: bytes) -> None:
+    fields.upgrade = value if fields.upgrade is None else fields.upgrade + b"," + value
+
+
+def _settle_offer(fields: Fields, nominated: set[bytes]) -> None:
+    """An offer counts only when Connection names it (RFC 9110, 7.8); it never goes on as it is."""
+    if b"upgrade" in nominated:
+        nominated.discard(b"upgrade")
+    else:
+        fields.upgrade = None
 
 
 def _take_host(fields: Fields, value: bytes) -> None:
@@ -209,11 +223,13 @@ def parse_request_fields(section: bytes, max_count: int) -> Fields:
         elif name == b"expect":
             _take_expectation(fields, value)
         elif name == b"upgrade":
-            fields.upgrade = value
+            _take_offer(fields, value)
         elif name in _FORWARDING:
             forwarding.append(section[match.start() : match.end()])
         if name not in _KEPT:
             cuts.append((match.start(), match.end()))
+    _settle_offer(fields, nominated)
+    fields.odd = fields.host is None or fields.upgrade is not None
     if nominated & _NEVER_NOMINATED:
         raise BadRequest(Refusal.MALFORMED, "Connection names a field that may not be removed")
     onward = _cut(section, cuts) if cuts else section
@@ -247,11 +263,12 @@ def parse_response_fields(section: bytes, max_count: int) -> Fields:
         elif name == b"connection":
             nominated |= _connection_options(fields, value)
         elif name == b"upgrade":
-            fields.upgrade = value
+            _take_offer(fields, value)
         elif name == b"endpoint-load-metrics":
             fields.load_report = value
         if name != b"content-length":
             cuts.append((match.start(), match.end()))
+    _settle_offer(fields, nominated)
     if nominated & _NEVER_NOMINATED:
         raise BadResponse("Connection names a field that may not be removed")
     onward = _cut(section, cuts) if cuts else section

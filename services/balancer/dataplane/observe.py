@@ -86,6 +86,20 @@ class Attempt:
             else:
                 target.load.fail(latency_s, now)
 
+    def switched(self, now: float) -> None:
+        """The answer was 101: it is recorded here, the claim goes on until the tunnel's end."""
+        self.status = 101
+        self._counts[_REQUESTS] += 1
+        self._counts[_RESPONSES + 1] += 1
+        self.target.load.succeed(now - self.started, now)
+
+    def leave(self) -> None:
+        """A tunnel has ended: release the claim. How long it was open says nothing of latency."""
+        if not self._open:
+            raise RuntimeError(f"attempt at {self.target.id} closed twice")
+        self._open = False
+        self.target.release()
+
 
 class Counters:
     """What this process counts beside its targets: its own cells of the ledger."""

@@ -42,6 +42,8 @@ _REQUESTS: Final = int(ProcessCell.REQUESTS)
 _OPEN: Final = int(ProcessCell.CONNECTIONS_OPEN)
 _ACCEPTED: Final = int(ProcessCell.CONNECTIONS)
 _REFUSED: Final = int(ProcessCell.CONNECTIONS_REFUSED)
+_TUNNELS: Final = int(ProcessCell.TUNNELS)
+_TUNNELS_OPEN: Final = int(ProcessCell.TUNNELS_OPEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Plane:
         self.other_pending = tuple(ledger.pending(i) for i in range(ledger.rows) if i != row)
         self.counters = Counters(ledger.process(row))
         self.clients: set[ClientConnection] = set()
+        self.tunnels = 0  # open now
         self.draining = False
         self.clusters: dict[str, Cluster[PooledTarget]] = {}
         self.request_ids = _request_ids(rng.getrandbits(64))
@@ -96,6 +99,7 @@ class Plane:
         self.request_fields = FieldCache(parse_request_fields, config.limits.header_count)
         self.response_fields = FieldCache(parse_response_fields, config.limits.header_count)
         self.host_line = b"Host: " + config.listen.encode() + b"\r\n"
+        self.upgrades = frozenset(name.lower().encode() for name in config.upgrades)
         self._trusted = tuple(map(ipaddress.ip_network, config.trusted_proxies))
         self._lines.clear()
         self._limits = {c.name: c.max_pending for c in config.clusters}
@@ -178,6 +182,7 @@ class Plane:
         self.until_body_idle = now + timeouts.body_idle_s
         self.until_keep_alive = now + timeouts.keep_alive_s
         self.until_target_idle = now + timeouts.target_keep_alive_s
+        self.until_tunnel_idle = now + timeouts.tunnel_idle_s
 
     def publish(self) -> None:
         """Write all counts where the control plane reads them."""
@@ -205,6 +210,14 @@ class Plane:
         self.counters.cells[_OPEN] = len(self.clients)
         if self._idle is not None and not self.clients and not self._idle.done():
             self._idle.set_result(None)
+
+    def count_tunnel(self, change: int) -> None:
+        """One more (1), or one less (-1)."""
+        cells = self.counters.cells
+        self.tunnels += change
+        cells[_TUNNELS_OPEN] = self.tunnels
+        if change > 0:
+            cells[_TUNNELS] += 1
 
     def lines_for(self, peer: str) -> bytes | None:
         """The forwarding lines of a client by its address; None for a trusted proxy."""
@@ -296,6 +309,6 @@ def _period_s(config: Config) -> float:
     t = config.timeouts
     shortest = min(
         *(t.head_s, t.body_idle_s, t.response_head_s),
-        *(t.keep_alive_s, t.target_keep_alive_s, t.linger_s),
+        *(t.keep_alive_s, t.target_keep_alive_s, t.linger_s, t.tunnel_idle_s, t.tunnel_total_s),
     )
     return min(PERIOD_S, max(shortest / 4, 0.02))

@@ -83,6 +83,15 @@ def network(value: Any) -> str | None:
     return None
 
 
+def protocol(value: Any) -> str | None:
+    """A protocol's name in Upgrade; HTTP/2 in clear text would carry requests past the routes."""
+    if not _TOKEN.fullmatch(str(value)):
+        return f"{value!r} is not a protocol; websocket is one"
+    if str(value).lower() == "h2c":
+        return "h2c cannot be passed on: its requests would not be routed"
+    return None
+
+
 def host_name(value: Any) -> str | None:
     """A name for DNS."""
     return None if address.is_name(str(value)) else f"{value!r} is not a host name"
@@ -157,6 +166,7 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("Config", "admin"): socket_address,
     ("Config", "processes"): between(1, MAX_PROCESSES),
     ("Config", "trusted_proxies"): network,
+    ("Config", "upgrades"): protocol,
     ("ClusterConfig", "name"): cluster_name,
     ("ClusterConfig", "max_pending"): between(1, 1_000_000),
     ("TargetSource", "static"): target_address,
@@ -189,6 +199,7 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("Limits", "connections"): between(1, _BIG),
     ("Limits", "buffer_bytes"): between(4_096, _BIG),
     ("Limits", "idle_per_target"): between(0, 65_536),
+    ("Limits", "tunnels"): between(0, _BIG),
 }
 
 

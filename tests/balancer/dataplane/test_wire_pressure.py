@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import Final
+from typing import Final, cast
 
 from tests.balancer.dataplane.stand import Stand, Wire, data_plane
 from tests.stand.proc import wait_until
@@ -22,8 +22,7 @@ def put(size: int) -> bytes:
 
 def unread(wire: Wire, *, stop: bool) -> None:
     """Have the client read nothing, or read again."""
-    transport = wire.writer.transport
-    assert isinstance(transport, asyncio.Transport)
+    transport = cast("asyncio.Transport", wire.writer.transport)
     if stop:
         transport.pause_reading()
     else:
