@@ -1,7 +1,13 @@
 """A cluster: its targets, which of them are eligible, and the pick among those.
 
-The eligible list is kept up to date when the picture changes, never rebuilt for a pick. Limits move
-with every request, so a pick that lands on a full target draws again, and only then looks at all.
+Who may be picked is kept up to date when the picture changes, never worked out for a pick. Limits
+move with every request, so a pick that lands on a full target draws again, and only then looks at
+all.
+
+Panic: when too small a part of the targets is eligible, the checks are likelier to be wrong (or
+starved) than the targets, and what is left could not carry the load. Then everyone that is not
+draining is a candidate (Envoy's healthy_panic_threshold; ALB calls it fail-open). Targets that were
+never healthy are no part of it: they are still booting; unless there are no others.
 """
 
 from __future__ import annotations
@@ -11,9 +17,11 @@ from random import Random
 from typing import Final, Generic, TypeVar, cast
 
 from services.balancer.config import PolicySpec
+from services.balancer.ledger import CLUSTER_CELLS, ClusterCell
 from services.balancer.load import Load
 from services.balancer.messages import TargetPicture
 from services.balancer.pick.policy import Keyed, Policy
+from services.balancer.roster import Roster
 from services.balancer.target import Target
 
 T = TypeVar("T", bound=Target)
@@ -25,13 +33,26 @@ class Cluster(Generic[T]):
     """A named set of targets with the policy that picks among them."""
 
     def __init__(
-        self, name: str, policy: Policy, make: Callable[[TargetPicture], T], spec: PolicySpec
+        self,
+        name: str,
+        policy: Policy,
+        make: Callable[[TargetPicture], T],
+        spec: PolicySpec,
+        *,
+        panic_percent: float = 0.0,
+        counts: list[int] | None = None,
     ) -> None:
         self.name = name
         self.targets: dict[str, T] = {}
-        self.eligible: list[T] = []
-        self._place: dict[str, int] = {}  # id -> index in eligible
+        self.panic_percent = panic_percent  # of the targets eligible; below it, panic; 0: never
+        self.panicking = False
+        self.counts = counts or [0] * CLUSTER_CELLS  # by ClusterCell
         self._make = make
+        self._eligible: Roster[T] = Roster()
+        self._proven: Roster[T] = Roster()  # not draining, healthy now or before
+        self._present: Roster[T] = Roster()  # not draining
+        self._chosen = self._eligible  # whose members are the candidates
+        self.eligible = self.candidates = self._eligible.members
         self.follow(policy, spec)
 
     def follow(self, policy: Policy, spec: PolicySpec) -> None:
@@ -45,12 +66,11 @@ class Cluster(Generic[T]):
         self._load_of: Callable[[Target], Load] | None = getattr(policy, "load_of", None)
         self._joined: Callable[[Target], None] | None = getattr(policy, "joined", None)
         self._left: Callable[[Target], None] | None = getattr(policy, "left", None)
+        self._told: set[T] = set()  # the candidates that the policy knows of
         self._begins = False  # what is known of targets includes requests that have not ended
         for target in self.targets.values():
             self._equip(target)
-        if self._joined is not None:
-            for target in self.eligible:
-                self._joined(target)
+            self._tell(target)
 
     def _equip(self, target: T) -> None:
         load = Load() if self._load_of is None else self._load_of(target)
@@ -59,18 +79,20 @@ class Cluster(Generic[T]):
         self._begins = type(load).begin is not Load.begin
 
     def __repr__(self) -> str:
-        return f"<Cluster {self.name}: {len(self.eligible)} of {len(self.targets)} eligible>"
+        panic = ", panic" if self.panicking else ""
+        return f"<Cluster {self.name}: {len(self.eligible)} of {len(self.targets)} eligible{panic}>"
 
     def pick(self, now: float, rng: Random, tried: Collection[Target] = ()) -> T | None:
-        """Choose a target and claim a place on it; None when no eligible target has room.
+        """Choose a target and claim a place on it; None when no candidate has room.
 
-        A target in `tried` is chosen again only when it is the last one eligible.
+        The candidates are the eligible targets, or in panic all. A target in `tried` is chosen
+        again only when it is the last one.
         """
-        eligible = self.eligible
-        if not eligible:
+        candidates = self.candidates
+        if not candidates:
             return None
         for _ in range(REDRAWS):
-            target = self.policy.pick(eligible, now, rng)
+            target = self.policy.pick(candidates, now, rng)
             if target not in tried and target.claim():
                 if self._begins:
                     target.load.begin(now)
@@ -83,15 +105,15 @@ class Cluster(Generic[T]):
     ) -> T | None:
         """As `pick`, for a policy that goes by a key of the request."""
         policy = cast("Keyed", self.policy)
-        if self.eligible and not tried:
-            target = policy.pick_keyed(key, self.eligible, now, rng)
+        if self.candidates and not tried:
+            target = policy.pick_keyed(key, self.candidates, now, rng)
             if self._claimed(target, now) is not None:
                 return target
         fresh = self._with_room(tried)
         return self._claimed(policy.pick_keyed(key, fresh, now, rng), now) if fresh else None
 
     def _with_room(self, tried: Collection[Target]) -> list[T]:
-        rest = [t for t in self.eligible if not t.full]
+        rest = [t for t in self.candidates if not t.full]
         return [t for t in rest if t not in tried] or rest
 
     def _claimed(self, target: T, now: float) -> T | None:
@@ -113,17 +135,14 @@ class Cluster(Generic[T]):
         else:
             target.see(picture)
         target.version = version
-        if target.open_to_requests:
-            self._admit(target)
-        else:
-            self._bar(target)
+        self._put(target)
 
     def remove(self, target_id: str) -> T | None:
         """The target is gone."""
         target = self.targets.pop(target_id, None)
         if target is not None:
             target.leave()
-            self._bar(target)
+            self._put(target)
         return target
 
     def sweep(self, version: int) -> list[T]:
@@ -131,20 +150,43 @@ class Cluster(Generic[T]):
         stale = [t.id for t in self.targets.values() if t.version != version]
         return [t for t in map(self.remove, stale) if t is not None]
 
-    def _admit(self, target: T) -> None:
-        if target.id not in self._place:
-            self._place[target.id] = len(self.eligible)
-            self.eligible.append(target)
-            if self._joined is not None:
-                self._joined(target)
+    def settle(self) -> None:
+        """Decide who the candidates are; after any change of who is eligible, or of the threshold.
 
-    def _bar(self, target: T) -> None:
-        place = self._place.pop(target.id, None)
-        if place is None:
+        A panic compares with the proven targets, or booting ones would make a cluster panic that
+        is only growing.
+        """
+        eligible = self.eligible
+        others = self._proven if self._proven.members else self._present
+        panic = 100 * len(eligible) < self.panic_percent * len(others.members)
+        if panic and not self.panicking:
+            self.counts[ClusterCell.PANICS] += 1
+        self.panicking = panic
+        self.counts[ClusterCell.PANICKING] = panic
+        self.counts[ClusterCell.ELIGIBLE] = len(eligible)
+        before = self._chosen
+        self._chosen = others if panic else self._eligible
+        self.candidates = self._chosen.members
+        if self._chosen is not before:
+            for target in self.targets.values():
+                self._tell(target)
+
+    def _put(self, target: T) -> None:
+        """Put it on the rosters where it belongs."""
+        self._eligible.keep(target, target.open_to_requests)
+        self._proven.keep(target, target.proven and not target.draining)
+        self._present.keep(target, not target.draining)
+        self.settle()
+        self._tell(target)
+
+    def _tell(self, target: T) -> None:
+        """Tell a policy that follows the candidates whether this is one."""
+        if self._joined is None or self._left is None:
             return
-        if self._left is not None:
+        if target in self._chosen:
+            if target not in self._told:
+                self._told.add(target)
+                self._joined(target)
+        elif target in self._told:
+            self._told.remove(target)
             self._left(target)
-        last = self.eligible.pop()
-        if last is not target:
-            self.eligible[place] = last
-            self._place[last.id] = place

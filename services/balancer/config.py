@@ -101,6 +101,7 @@ class ClusterConfig:
     health: HealthCheck = HealthCheck()
     probe: Probe = Probe()
     max_pending: int = 1024  # per target, over all data-plane processes
+    panic_percent: float = 50.0  # of the targets eligible; below it all are used. 0: never. Envoy's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,10 @@ only that process writes it, so no lock is needed: a reader sees each 8-byte cel
 supervisor zeroes the pending cells of a row whose process died; counts stay, so that totals never
 go backwards. Pages that no target uses are never touched and cost no memory.
 
-    row of a process = [process cells | slots x pending | slots x target cells], all signed 64-bit
+    row of a process = [process cells | clusters x cluster cells | slots x pending |
+                        slots x target cells], all signed 64-bit
+
+A cluster's column is its place in the configuration; when that changes, all are written anew.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from enum import IntEnum, auto
 from typing import Final
 
 SLOTS: Final = 16_384  # targets of all clusters at once
+CLUSTERS: Final = 256
 CELL_BYTES: Final = 8
 
 # Upper bounds of the latency histogram, microseconds; one more cell counts what is slower.
@@ -55,6 +59,14 @@ class ProcessCell(_Cells):
     TUNNELS_OPEN = auto()  # gauge
 
 
+class ClusterCell(_Cells):
+    """What a process counts for one cluster."""
+
+    ELIGIBLE = auto()  # gauge: targets
+    PANICKING = auto()  # gauge: 1 while all targets are used because too few are eligible
+    PANICS = auto()  # times that it began
+
+
 class TargetCell(_Cells):
     """What a process counts for one target."""
 
@@ -77,7 +89,11 @@ class TargetCell(_Cells):
 
 
 TARGET_CELLS: Final = TargetCell.LATENCY_BUCKET_0 + len(LATENCY_BOUNDS_US) + 1
+CLUSTER_GAUGES: Final = (ClusterCell.ELIGIBLE, ClusterCell.PANICKING)
+CLUSTER_CELLS: Final = len(ClusterCell)
 _PROCESS_CELLS: Final = 64  # room to grow without moving what follows
+_BEFORE_PENDING: Final = _PROCESS_CELLS + CLUSTERS * CLUSTER_CELLS
+_ROW_CELLS: Final = _BEFORE_PENDING + SLOTS * (1 + TARGET_CELLS)
 
 
 def latency_bucket(latency_us: int) -> int:
@@ -95,32 +111,35 @@ class Ledger:
         """Map an existing ledger; raises ValueError when `fd` is too small for `rows`."""
         self.fd = fd
         self.rows = rows
-        self._row_cells = _PROCESS_CELLS + SLOTS * (1 + TARGET_CELLS)
-        self._map = mmap.mmap(fd, rows * self._row_cells * CELL_BYTES)
+        self._map = mmap.mmap(fd, rows * _ROW_CELLS * CELL_BYTES)
         self._cells = memoryview(self._map).cast("q")
 
     @classmethod
     def create(cls, rows: int) -> Ledger:
         """Anonymous memory, all zero; pass `fd` on to the children (it is inheritable)."""
         fd = os.memfd_create("steelyard-ledger", 0)
-        cells = rows * (_PROCESS_CELLS + SLOTS * (1 + TARGET_CELLS))
-        os.ftruncate(fd, cells * CELL_BYTES)
+        os.ftruncate(fd, rows * _ROW_CELLS * CELL_BYTES)
         os.set_inheritable(fd, True)
         return cls(fd, rows)
 
     def process(self, row: int) -> memoryview:
         """The process cells of a row, indexed by ProcessCell."""
-        start = row * self._row_cells
+        start = row * _ROW_CELLS
         return self._cells[start : start + _PROCESS_CELLS]
+
+    def cluster(self, row: int, column: int) -> memoryview:
+        """The cells of one cluster in a row, indexed by ClusterCell."""
+        start = row * _ROW_CELLS + _PROCESS_CELLS + column * CLUSTER_CELLS
+        return self._cells[start : start + CLUSTER_CELLS]
 
     def pending(self, row: int) -> memoryview:
         """The pending counts of a row, indexed by slot."""
-        start = row * self._row_cells + _PROCESS_CELLS
+        start = row * _ROW_CELLS + _BEFORE_PENDING
         return self._cells[start : start + SLOTS]
 
     def target(self, row: int, slot: int) -> memoryview:
         """The cells of one target in a row, indexed by TargetCell."""
-        start = row * self._row_cells + _PROCESS_CELLS + SLOTS + slot * TARGET_CELLS
+        start = row * _ROW_CELLS + _BEFORE_PENDING + SLOTS + slot * TARGET_CELLS
         return self._cells[start : start + TARGET_CELLS]
 
     def zero_pending(self, row: int) -> None:
@@ -133,6 +152,10 @@ class Ledger:
         cells[ProcessCell.CONNECTIONS_OPEN] = 0
         cells[ProcessCell.TUNNELS_OPEN] = 0
         cells[ProcessCell.TASKS] = 0
+        for column in range(CLUSTERS):
+            cluster = self.cluster(row, column)
+            for gauge in CLUSTER_GAUGES:
+                cluster[gauge] = 0
 
     def zero_target(self, slot: int) -> None:
         """Forget a slot's counts in every row, before another target gets the slot."""
@@ -153,6 +176,10 @@ class Ledger:
             for cell, value in enumerate(self.target(row, slot).tolist()):
                 totals[cell] += value
         return totals
+
+    def cluster_rows(self, column: int) -> list[list[int]]:
+        """A cluster's cells in each process, by ClusterCell."""
+        return [self.cluster(row, column).tolist() for row in range(self.rows)]
 
     def close(self) -> None:
         """Unmap and close. Views handed out before must be gone."""

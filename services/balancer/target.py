@@ -11,8 +11,8 @@ class Target:
 
     `own` counts this process's pending requests; `pending` adds those of the other processes, read
     from shared memory at the moment of asking. The cells are single-writer: only this process
-    writes `own_row[slot]`. `open_to_requests`: healthy and not draining, so it may stand in its
-    cluster's eligible list.
+    writes `own_row[slot]`. `open_to_requests`: healthy and not draining, so it is eligible while it
+    has room. `proven`: it was healthy once, as far as this process has seen.
     """
 
     __slots__ = (
@@ -27,6 +27,7 @@ class Target:
         "own",
         "own_row",
         "port",
+        "proven",
         "slot",
         "version",
         "weight",
@@ -52,6 +53,7 @@ class Target:
         self.health = Health.UNKNOWN
         self.draining = False
         self.open_to_requests = False
+        self.proven = False
         self.weight = 1
         self.version = 0
         self.see(picture)
@@ -68,6 +70,7 @@ class Target:
         self.draining = picture.draining
         self.weight = picture.weight
         self.open_to_requests = self.health is Health.HEALTHY and not self.draining
+        self.proven = self.proven or self.health is Health.HEALTHY
 
     def leave(self) -> None:
         """Gone from the cluster: no new requests; pending ones keep the object until they end."""
@@ -88,9 +91,12 @@ class Target:
         return self.pending >= self.limit
 
     def claim(self) -> bool:
-        """Take a place for one request before anything is sent; False when it is refused."""
+        """Take a place for one request before anything is sent; False when it is refused.
+
+        Draining and full targets refuse. Whether an unhealthy one is asked is its cluster's choice.
+        """
         own = self.own
-        if not self.open_to_requests or (self.pending if self.other_rows else own) >= self.limit:
+        if self.draining or (self.pending if self.other_rows else own) >= self.limit:
             return False
         self.own = own = own + 1
         self.own_row[self.slot] = own

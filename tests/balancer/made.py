@@ -44,12 +44,18 @@ def target(
     return made
 
 
-def cluster(policy: str, count: int, *, limit: int = 1_000_000) -> Cluster[Target]:
+def cluster(
+    policy: str, count: int, *, limit: int = 1_000_000, panic_percent: float = 0.0
+) -> Cluster[Target]:
     """A cluster `c` of `count` healthy targets."""
     row = [0] * 70_000
     spec = PolicySpec(name=policy)
     made: Cluster[Target] = Cluster(
-        "c", build(spec), lambda seen: Target(seen, limit=limit, own_row=row), spec
+        "c",
+        build(spec),
+        lambda seen: Target(seen, limit=limit, own_row=row),
+        spec,
+        panic_percent=panic_percent,
     )
     for number in range(count):
         made.upsert(picture(number), version=1)

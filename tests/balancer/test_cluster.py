@@ -9,23 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from services.balancer.cluster import Cluster
+from services.balancer.ledger import ClusterCell
 from services.balancer.messages import Health, TargetPicture
 from services.balancer.pick import POLICIES
 from services.balancer.target import Target
 from tests.balancer.made import cluster, counts, picture
 
 LIMIT = 3
+PANICKING = ClusterCell.PANICKING
 numbers = st.integers(0, 12)
 
 
 class ClusterMachine(RuleBasedStateMachine):
     """Pictures and requests in any order; the model is the last picture of each target."""
 
+    panic_percent = 0.0
+
     def __init__(self) -> None:
         super().__init__()
         self.rng = Random(7)
-        self.cluster = cluster("p2c", 0, limit=LIMIT)
+        self.cluster = cluster("p2c", 0, limit=LIMIT, panic_percent=self.panic_percent)
         self.model: dict[str, TargetPicture] = {}
+        self.proven: set[str] = set()  # healthy at some time since it joined
         self.pending: list[Target] = []
         self.version = 1
 
@@ -34,11 +40,14 @@ class ClusterMachine(RuleBasedStateMachine):
         seen = picture(number, health=health, draining=draining)
         self.cluster.upsert(seen, self.version)
         self.model[seen.id] = seen
+        if health is Health.HEALTHY:
+            self.proven.add(seen.id)
 
     @rule(number=numbers)
     def leave(self, number: int) -> None:
         gone = self.cluster.remove(picture(number).id)
         assert (gone is not None) is (self.model.pop(picture(number).id, None) is not None)
+        self.proven.discard(picture(number).id)
 
     @rule(kept=st.sets(numbers))
     def full_picture(self, kept: set[int]) -> None:
@@ -49,11 +58,12 @@ class ClusterMachine(RuleBasedStateMachine):
         model = {picture(number).id: picture(number) for number in kept}
         assert gone == set(self.model) - set(model)
         self.model = model
+        self.proven = set(model)
 
     @rule(tries=st.integers(0, 3))
     def request(self, tries: int) -> None:
-        before = counts(self.cluster.eligible)
-        tried = self.cluster.eligible[:tries]
+        before = counts(self.cluster.candidates)
+        tried = self.cluster.candidates[:tries]
         chosen = self.cluster.pick(0.0, self.rng, tried)
         room = {target_id for target_id, pending in before.items() if pending < LIMIT}
         if chosen is None:
@@ -83,8 +93,67 @@ class ClusterMachine(RuleBasedStateMachine):
         assert set(ids) == expected
         assert set(self.cluster.targets) == set(self.model)
 
+    @invariant()
+    def in_panic_all_that_are_not_draining_are_candidates(self) -> None:
+        present = {seen.id for seen in self.model.values() if not seen.draining}
+        others = present & self.proven or present
+        panic = 100 * len(self.cluster.eligible) < self.panic_percent * len(others)
+        candidates = {t.id for t in self.cluster.candidates}
+        assert self.cluster.panicking is panic
+        assert candidates == (others if panic else {t.id for t in self.cluster.eligible})
+
+
+class PanicMachine(ClusterMachine):
+    """The same with a threshold."""
+
+    panic_percent = 50.0
+
 
 TestCluster = ClusterMachine.TestCase
+TestClusterThatPanics = PanicMachine.TestCase
+
+
+def sick(count: int, of: int) -> Cluster[Target]:
+    """A cluster whose first `count` targets have become unhealthy."""
+    made = cluster("p2c", of, panic_percent=50.0)
+    for number in range(count):
+        made.upsert(picture(number, health=Health.UNHEALTHY), version=1)
+    return made
+
+
+def test_panic_begins_below_the_threshold_and_ends_at_it() -> None:
+    made = sick(2, of=4)
+    assert made.counts[PANICKING] == 0
+    made.upsert(picture(2, health=Health.UNHEALTHY), version=1)
+    assert made.counts[PANICKING] == 1
+    assert repr(made) == "<Cluster c: 1 of 4 eligible, panic>"
+    rng = Random(1)
+    assert {t.id for _ in range(200) if (t := made.pick(0.0, rng))} == set(made.targets)
+    made.upsert(picture(0), version=1)
+    assert made.counts[PANICKING] == 0
+    made.panic_percent = 75.0  # a reload
+    made.settle()
+    assert made.counts[PANICKING] == 1
+    assert made.counts[ClusterCell.PANICS] == 2
+
+
+def test_targets_that_still_boot_are_no_reason_to_panic() -> None:
+    made = cluster("random", 1, panic_percent=50.0)
+    for number, health in ((1, Health.UNKNOWN), (2, Health.UNHEALTHY), (3, Health.UNHEALTHY)):
+        made.upsert(picture(number, health=health), version=1)
+    assert made.counts[PANICKING] == 0
+    made.upsert(picture(0, health=Health.UNHEALTHY), version=1)
+    assert [t.id for t in made.candidates] == [picture(0).id]
+    made.remove(picture(0).id)
+    assert len(made.candidates) == 3, "nobody is known to have worked: any of them"
+
+
+def test_a_draining_target_is_left_alone_even_in_panic() -> None:
+    made = sick(3, of=3)
+    made.upsert(picture(0, draining=True), version=1)
+    rng = Random(1)
+    picked = [made.pick(0.0, rng) for _ in range(50)]
+    assert {t.id for t in picked if t} == {picture(1).id, picture(2).id}
 
 
 def test_a_target_that_comes_back_with_another_slot_is_another() -> None:
@@ -119,3 +188,20 @@ def test_a_full_cluster_is_filled_to_the_last_place(policy: str) -> None:
     assert picks[-1] is None
     assert None not in picks[:-1]
     assert set(counts(made.eligible).values()) == {2}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_every_policy_goes_into_a_panic_and_out_of_it(policy: str) -> None:
+    """Those that keep an index of the candidates pick among the right ones before and after."""
+    made, rng = cluster(policy, 6, panic_percent=50.0), Random(3)
+    for step in range(600):
+        number = rng.randrange(6)
+        health = rng.choice([Health.HEALTHY, Health.UNHEALTHY])
+        made.upsert(picture(number, health=health, draining=rng.random() < 0.1), version=1)
+        chosen = made.pick(step / 10, rng)
+        if chosen is None:
+            assert not made.candidates
+            continue
+        assert chosen in made.candidates
+        chosen.release()
+    assert made.counts[ClusterCell.PANICS] > 5

@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.balancer.ledger import (
+    CLUSTER_CELLS,
+    CLUSTERS,
     LATENCY_BOUNDS_US,
     SLOTS,
     TARGET_CELLS,
+    ClusterCell,
     Ledger,
     ProcessCell,
     TargetCell,
@@ -34,6 +37,8 @@ def test_every_cell_is_its_own(ledger: Ledger) -> None:
     places = []
     for row in range(3):
         places += [(ledger.process(row), cell) for cell in (0, len(ledger.process(row)) - 1)]
+        for column in (0, CLUSTERS - 1):
+            places += [(ledger.cluster(row, column), cell) for cell in (0, CLUSTER_CELLS - 1)]
         places += [(ledger.pending(row), slot) for slot in (0, 1, SLOTS - 1)]
         for slot in (0, 1, SLOTS - 1):
             places += [(ledger.target(row, slot), cell) for cell in (0, TARGET_CELLS - 1)]
@@ -52,11 +57,15 @@ def test_a_death_clears_what_is_pending_and_keeps_what_was_counted(ledger: Ledge
         ledger.target(row, 5)[TargetCell.REQUESTS] = 100
         ledger.process(row)[ProcessCell.CONNECTIONS_OPEN] = 7
         ledger.process(row)[ProcessCell.REQUESTS] = 50
+        ledger.cluster(row, 2)[ClusterCell.PANICKING] = 1
+        ledger.cluster(row, 2)[ClusterCell.PANICS] = 3
     ledger.zero_pending(1)
     assert ledger.pending_total(5) == 8
     assert ledger.pending_total(SLOTS - 1) == 2
     assert [ledger.process(r)[ProcessCell.CONNECTIONS_OPEN] for r in range(3)] == [7, 0, 7]
     assert [ledger.process(r)[ProcessCell.REQUESTS] for r in range(3)] == [50, 50, 50]
+    assert [row[ClusterCell.PANICKING] for row in ledger.cluster_rows(2)] == [1, 0, 1]
+    assert [row[ClusterCell.PANICS] for row in ledger.cluster_rows(2)] == [3, 3, 3]
     assert ledger.target_totals(5)[TargetCell.REQUESTS] == 300
     ledger.zero_target(5)
     assert ledger.target_totals(5) == [0] * TARGET_CELLS

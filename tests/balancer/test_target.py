@@ -17,7 +17,7 @@ def test_only_a_healthy_target_that_is_not_draining_is_open(health: Health, drai
     made = Target(picture(0, health=health, draining=draining), limit=1, own_row=[0])
     expected = health is Health.HEALTHY and not draining
     assert made.open_to_requests is expected
-    assert made.claim() is expected
+    assert made.claim() is not draining  # in panic an unhealthy one is asked, too
 
 
 def test_the_limit_counts_all_processes() -> None:

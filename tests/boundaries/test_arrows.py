@@ -22,7 +22,7 @@ HEAVY: Final = (
     *("boto3", "botocore", "docker"),
 )
 PURE: Final = (
-    *(f"{B}.pick", f"{B}.load", f"{B}.target", f"{B}.cluster", f"{B}.config"),
+    *(f"{B}.pick", f"{B}.load", f"{B}.target", f"{B}.cluster", f"{B}.roster", f"{B}.config"),
     *(f"{B}.dataplane.route", f"{B}.dataplane.http1", f"{B}.dataplane.chunked"),
     f"{B}.dataplane.retry",
 )

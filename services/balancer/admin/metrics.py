@@ -20,7 +20,13 @@ from prometheus_client.registry import Collector
 from services.balancer.admin.scoreboard import CLASSES, FAILURES, cumulative
 from services.balancer.admin.status import Status
 from services.balancer.fleet.attend import Fleet
-from services.balancer.ledger import LATENCY_BOUNDS_US, Ledger, ProcessCell, TargetCell
+from services.balancer.ledger import (
+    LATENCY_BOUNDS_US,
+    ClusterCell,
+    Ledger,
+    ProcessCell,
+    TargetCell,
+)
 from services.balancer.messages import Health
 
 _BOUNDS_S: Final = [*(str(bound / 1e6) for bound in LATENCY_BOUNDS_US), "+Inf"]
@@ -60,6 +66,7 @@ class LedgerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All families."""
         yield from self._targets()
+        yield from self._clusters()
         yield from self._sources()
         yield from self._processes()
 
@@ -101,6 +108,15 @@ class LedgerCollector(Collector):
                 cpu.add_metric(labels, member.probe.cpu)
         yield from (requests, attempts, failures, aborted, connects, latency)
         yield from (pending, healthy, draining, probe, cpu)
+
+    def _clusters(self) -> Iterator[Metric]:
+        panic = _gauge("panic", "1 while too few targets are eligible: all are used", ("cluster",))
+        panics = _counter("panics", "Times that a process began to use all", ("cluster",))
+        for column, name in enumerate(self._fleet.clusters):
+            rows = self._ledger.cluster_rows(column)
+            panic.add_metric((name,), any(row[ClusterCell.PANICKING] for row in rows))
+            panics.add_metric((name,), sum(row[ClusterCell.PANICS] for row in rows))
+        yield from (panic, panics)
 
     def _sources(self) -> Iterator[Metric]:
         failing = _gauge(

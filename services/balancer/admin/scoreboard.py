@@ -14,7 +14,7 @@ from typing import Any, Final
 from services.balancer.config import ClusterConfig
 from services.balancer.fleet.attend import Fleet
 from services.balancer.fleet.registry import LEAVING, Member
-from services.balancer.ledger import LATENCY_BOUNDS_US, Ledger, TargetCell
+from services.balancer.ledger import LATENCY_BOUNDS_US, ClusterCell, Ledger, TargetCell
 
 QUANTILES: Final = {"p50_ms": 0.50, "p95_ms": 0.95, "p99_ms": 0.99}
 CLASSES: Final = {
@@ -58,10 +58,12 @@ def cluster_data(fleet: Fleet, ledger: Ledger, cluster: ClusterConfig) -> dict[s
     """One cluster with its sources and targets."""
     members = [m for m in fleet.registry.members.values() if m.cluster == cluster.name]
     members.sort(key=_probe_rank)
+    rows = ledger.cluster_rows(list(fleet.clusters).index(cluster.name))
     return {
         "name": cluster.name,
         "policy": {"name": cluster.policy.name, **cluster.policy.params},
         "eligible": sum(state(member) == "healthy" for member in members),
+        "panic": any(row[ClusterCell.PANICKING] for row in rows),
         "sources": [
             {
                 "source": watch.source.name,

@@ -104,15 +104,21 @@ class Plane:
         self._lines.clear()
         self._limits = {c.name: c.max_pending for c in config.clusters}
         clusters: dict[str, Cluster[PooledTarget]] = {}
-        for named in config.clusters:
+        first = not self.clusters  # this process counts on from where a dead one's row ends
+        for column, named in enumerate(config.clusters):
             cluster = self.clusters.get(named.name)
             if cluster is None:
                 policy = pick.build(named.policy)
-                cluster = Cluster(named.name, policy, self._make_target, named.policy)
+                counts = self.ledger.cluster(self.row, column).tolist() if first else None
+                cluster = Cluster(
+                    named.name, policy, self._make_target, named.policy, counts=counts
+                )
             elif cluster.spec != named.policy:
                 cluster.follow(pick.build(named.policy), named.policy)
             for target in cluster.targets.values():
                 target.limit = named.max_pending
+            cluster.panic_percent = named.panic_percent
+            cluster.settle()
             clusters[named.name] = cluster
         for name, cluster in self.clusters.items():
             if name not in clusters:
@@ -187,7 +193,10 @@ class Plane:
     def publish(self) -> None:
         """Write all counts where the control plane reads them."""
         self.counters.cells[_REQUESTS] = self.requests
-        for cluster in self.clusters.values():
+        for column, cluster in enumerate(self.clusters.values()):
+            cells = self.ledger.cluster(self.row, column)
+            for cell, value in enumerate(cluster.counts):
+                cells[cell] = value
             for target in cluster.targets.values():
                 target.publish()
 

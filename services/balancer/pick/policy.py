@@ -3,8 +3,8 @@
 `Policy` is all that a policy must be. What it may be besides, its cluster looks for once:
 
     load_of(target)       what this policy wants to know of a target; default: `Load`
-    joined(target)        the target became eligible
-    left(target)          it is not any more
+    joined(target)        the target became a candidate
+    left(target)          it is not any more; a policy has both of them or neither
     key_from              where a request's key stands ("client", "header:NAME", "cookie:NAME");
     pick_keyed(key, ...)  then this one is asked instead of `pick`
     wants_probes(...)     whose load it would like to hear of, after each request
@@ -47,14 +47,14 @@ class Knowing(Protocol):
 
 
 class Following(Protocol):
-    """A policy that keeps an index of who is eligible, so that a pick need not look at all."""
+    """A policy that keeps an index of the candidates, so that a pick need not look at all."""
 
     def joined(self, target: Target) -> None:
-        """`target` became eligible."""
+        """`target` became a candidate: eligible, or in panic not draining."""
         ...
 
     def left(self, target: Target) -> None:
-        """It is not any more: unhealthy, draining or gone."""
+        """It is not any more: unhealthy, ejected, draining or gone, or the panic is over."""
         ...
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from services.balancer import address
 from services.balancer.config import Config, Limits, PolicySpec, TargetSource, Timeouts
-from services.balancer.ledger import SLOTS
+from services.balancer.ledger import CLUSTERS, SLOTS
 from services.balancer.pick import problems as policy_problems
 from services.balancer.settings.document import Document
 from services.balancer.settings.problems import Path, nearest
@@ -85,6 +85,8 @@ def _clusters(document: Document, data: dict[str, Any]) -> list[str]:
             _policy(document, (*path, "policy"), policy)
     if count > SLOTS:
         document.report(("clusters",), f"{count} static targets; at most {SLOTS} fit")
+    if len(names) > CLUSTERS:
+        document.report(("clusters",), f"{len(names)} clusters; at most {CLUSTERS} fit")
     return list(names)
 
 

@@ -169,6 +169,7 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("Config", "upgrades"): protocol,
     ("ClusterConfig", "name"): cluster_name,
     ("ClusterConfig", "max_pending"): between(1, 1_000_000),
+    ("ClusterConfig", "panic_percent"): between(0, 100, " %"),
     ("TargetSource", "static"): target_address,
     ("DnsSource", "name"): host_name,
     ("DnsSource", "port"): _PORT,

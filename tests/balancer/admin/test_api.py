@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.balancer.admin import Status, make_app
 from services.balancer.config import ClusterConfig, Config, HealthCheck, Probe, TargetSource
 from services.balancer.fleet.attend import Fleet
-from services.balancer.ledger import Ledger, ProcessCell, TargetCell, latency_bucket
+from services.balancer.ledger import ClusterCell, Ledger, ProcessCell, TargetCell, latency_bucket
 from services.balancer.messages import Message, ProcessPicture, ReloadResult
 from tests.balancer.fleet.conditions import StubTarget, stub_target, wait_until
 
@@ -134,6 +134,24 @@ async def test_the_scoreboard_adds_up_all_processes(stand: Stand) -> None:
     stand.ledger.zero_pending(1)  # the process died
     row = (await stand.rows())[stand.id(0)]
     assert (row["pending"], row["requests"]) == (2, 20)
+
+
+async def test_a_cluster_in_panic_says_so(stand: Stand) -> None:
+    """One process is enough: it uses all targets."""
+
+    async def panic() -> tuple[Any, str]:
+        (data,) = (await stand.api.get("/api/clusters")).json()["clusters"]
+        return data["panic"], (await stand.api.get("/metrics")).text
+
+    said, metrics = await panic()
+    assert said is False
+    assert 'steelyard_panic{cluster="c"} 0.0' in metrics
+    stand.ledger.cluster(1, 0)[ClusterCell.PANICKING] = 1
+    stand.ledger.cluster(1, 0)[ClusterCell.PANICS] = 4
+    said, metrics = await panic()
+    assert said is True
+    assert 'steelyard_panic{cluster="c"} 1.0' in metrics
+    assert 'steelyard_panics_total{cluster="c"} 4.0' in metrics
 
 
 async def test_the_scoreboard_is_refilled_all_the_time(stand: Stand) -> None:

@@ -108,6 +108,18 @@ class Stand:
         """The fleet's picture no longer has this target."""
         self.plane.member(Membership(version=2, full=False, last=True, removes=(target_id,)))
 
+    def see(self, port: int, slot: int, health: Health) -> None:
+        """A health check of the target at `port` turned out so."""
+        picture = TargetPicture(
+            id=f"c/127.0.0.1:{port}",
+            cluster="c",
+            host="127.0.0.1",
+            port=port,
+            slot=slot,
+            health=health,
+        )
+        self.plane.member(Membership(version=2, full=False, last=True, upserts=(picture,)))
+
     @property
     def watched(self) -> int:
         """Connections, of clients or to targets, that the timer still looks after."""

@@ -11,7 +11,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from services.balancer import settings
-from services.balancer.config import CloudWatch, Config, Ec2Source, FileSource, PolicySpec
+from services.balancer.config import (
+    CloudWatch,
+    ClusterConfig,
+    Config,
+    Ec2Source,
+    FileSource,
+)
 from services.balancer.messages import Configure, FrameReader, encode
 
 EXAMPLE = Path(settings.__file__).parent.parent / "balancer.example.yaml"
@@ -49,13 +55,14 @@ def test_the_example_loads_and_shows_every_default() -> None:
         "127.0.0.1:9900",
         1,
     )
-    assert config.clusters[0].policy == PolicySpec()
+    first = config.clusters[0]
+    assert first == ClusterConfig(name="cluster1", targets=first.targets)
 
 
 def test_the_example_names_every_setting() -> None:
     text = EXAMPLE.read_text()
     names = {"processes", "max_pending", "trusted_proxies", "network", "headers", "exact", "rise"}
-    names |= set(Config.__dataclass_fields__)
+    names |= set(Config.__dataclass_fields__) | set(ClusterConfig.__dataclass_fields__)
     names |= set(type(Config().timeouts).__dataclass_fields__)
     names |= set(type(Config().limits).__dataclass_fields__)
     assert not {name for name in names if f"{name}:" not in text}
