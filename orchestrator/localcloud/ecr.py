@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -11,9 +12,11 @@ from unittest.mock import patch
 from moto.ecr.models import ECRBackend, Image
 from moto.ecr.responses import ECRResponse
 
+from orchestrator.engine import EngineError
 from orchestrator.localcloud.registry import PASSWORD, USER, Registry
 from orchestrator.localcloud.world import World
 
+_log = logging.getLogger("local-cloud")
 _READS = ("list_images", "describe_images", "batch_get_image", "describe_repositories")
 
 
@@ -65,7 +68,12 @@ def _after_looking(world: World, registry: Registry, name: str) -> Any:
 def _look(repository: Any, registry: Registry) -> None:
     """Add what was pushed since; what was deleted by the API stays deleted."""
     seen: set[str] = repository.__dict__.setdefault("steelyard_seen", set())
-    for tag in registry.tags(repository.name):
+    try:
+        tags = registry.tags(repository.name)
+    except EngineError as error:  # ECR's API answers though its registry does not
+        _log.warning("%s: as it was known last: %s", repository.name, error)
+        return
+    for tag in tags:
         pushed = registry.manifest(repository.name, tag)
         if pushed is None or f"{tag}@{pushed[0]}" in seen:
             continue
