@@ -183,7 +183,7 @@ async def test_a_machine_that_cannot_pull_is_seen(user: User, engine: docker.Doc
 
     async def told() -> str:
         machines = (await user.sees())["machines"]
-        return " ".join(m["boot"] for m in machines)
+        return " ".join(m["boot"] for m in machines).strip()
 
     for _ in range(120):
         if said := await told():
