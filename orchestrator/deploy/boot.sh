@@ -18,13 +18,13 @@ imds() {
 }
 
 again() { # the network, the role and the registry may need a moment
-  local try
-  for try in 1 2 3 4 5 6; do
+  local pause_s
+  for pause_s in 2 4 8 16 32; do
     if "$@"; then return 0; fi
-    told "try $try of 6: $1 failed"
-    sleep $((try * 5))
+    told "$* failed, again in $pause_s s"
+    sleep "$pause_s"
   done
-  return 1
+  "$@"
 }
 
 login() {

@@ -16,6 +16,9 @@ from orchestrator.deploy.remote import known, run
 
 _LINES: Final = 20
 _FAILED: Final = "FAILED"
+_OUTPUT: Final = "/var/log/cloud-init-output.log"
+_TOLD: Final = "steelyard-boot: "  # what boot.sh says of itself; the last of it is the reason
+_CONSOLE_FAILED: Final = f"{_TOLD}failed"
 # cloud-init's status is "error" once the user data ended with another status than 0. A container
 # that has restarted time and again is as good as a failed boot.
 _SCRIPT: Final = f"""
@@ -24,8 +27,8 @@ again=$(docker inspect -f '{{{{.RestartCount}}}}' steelyard 2>/dev/null || echo 
 if [ "$state" = error ]; then
   echo {_FAILED}
   cloud-init status --long
-  journalctl -q --no-pager -o cat -n {_LINES} -u cloud-final 2>/dev/null ||
-    tail -n {_LINES} /var/log/cloud-init-output.log
+  tail -n {_LINES} {_OUTPUT} 2>/dev/null || journalctl -q --no-pager -o cat -n {_LINES} -u cloud-final
+  grep -a '{_TOLD}' {_OUTPUT} | tail -n 2
 elif [ "${{again:-0}}" -ge 3 ]; then
   echo {_FAILED}
   echo "its container was restarted $again times"
@@ -33,7 +36,6 @@ elif [ "${{again:-0}}" -ge 3 ]; then
 fi
 exit 0
 """
-_CONSOLE_FAILED: Final = "steelyard-boot: failed"
 
 
 def boot_failures(aws: Aws, idents: Collection[str], patience: Patience) -> Mapping[str, str]:
