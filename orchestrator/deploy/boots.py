@@ -27,7 +27,8 @@ again=$(docker inspect -f '{{{{.RestartCount}}}}' steelyard 2>/dev/null || echo 
 if [ "$state" = error ]; then
   echo {_FAILED}
   cloud-init status --long
-  tail -n {_LINES} {_OUTPUT} 2>/dev/null || journalctl -q --no-pager -o cat -n {_LINES} -u cloud-final
+  tail -n {_LINES} {_OUTPUT} 2>/dev/null ||
+    journalctl -q --no-pager -o cat -n {_LINES} -u cloud-final
   grep -a '{_TOLD}' {_OUTPUT} | tail -n 2
 elif [ "${{again:-0}}" -ge 3 ]; then
   echo {_FAILED}

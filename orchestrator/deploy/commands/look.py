@@ -20,6 +20,7 @@ from orchestrator.clouds import pace
 from orchestrator.deploy.commands.terminal import FILE, File, console, one_line_errors, open_door
 from orchestrator.deploy.desired import desire
 from orchestrator.deploy.facts import gather
+from orchestrator.deploy.fronts import fronts_of
 from orchestrator.deploy.load import load
 from orchestrator.deploy.logs import Tail, streams
 from orchestrator.deploy.members import members
@@ -42,19 +43,23 @@ def status(
     file: File = FILE,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
-    """What exists: things, machines, their health in each balancer, boots that failed."""
+    """What exists: things, machines, their health in each balancer, failed boots, addresses."""
     with one_line_errors():
         deployment = load(file)
         aws, scope = open_door(deployment.region), Scope(deployment.name)
         found = find_all(aws, scope)
         told = machines_status(aws, scope, pace().patience)
+        doors = fronts_of(found)
         if as_json:
             things = [{"kind": f.key.kind, "name": f.key.name, "id": f.ident} for f in found]
-            typer.echo(json.dumps({"things": things, **told}, indent=2))
+            addresses = [{"front": door.name, "url": door.url} for door in doors]
+            typer.echo(json.dumps({"addresses": addresses, "things": things, **told}, indent=2))
             return
         console().print(state_shown(found) if found else "nothing is there")
         if told["machines"]:
             console().print(machines_shown(told))
+        for door in doors:
+            console().print(f"{door.name}: {door.url}/")
 
 
 @app.command()

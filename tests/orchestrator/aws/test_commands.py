@@ -50,7 +50,11 @@ def test_a_life(account: Account, file: Path) -> None:
     shown = run("status", "-f", file)
     assert "1 of 1 in service" in shown.output
     assert shown.output.count("healthy") == 3
-    machines = json.loads(run("status", "--json", "-f", file).output)["machines"]
+    (line,) = [each for each in shown.output.splitlines() if "http://" in each]
+    told = json.loads(run("status", "--json", "-f", file).output)
+    assert [f"{one['front']}: {one['url']}/" for one in told["addresses"]] == [line]
+    assert line.startswith("balancer: http://")
+    machines = told["machines"]
     assert all(one["current"] for one in machines)
     worker = next(one["id"] for one in machines if one["of"] == "cluster2")
     scaled = run("scale", "cluster2=3", "-f", file)
