@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lock demo local bench bench-peers bench-life compile images push lint format test test-aws test-docker fuzz clean
+.PHONY: help setup lock demo local bench bench-peers bench-life compile images push lint format test test-aws test-docker fuzz chaos clean
 .PHONY: permissions template plan up status logs scale drain roll down kill
 
 help: ## list the commands
@@ -121,7 +121,7 @@ format: $(READY) ## rewrite the code in the house's format
 	@$(BIN)/ruff check --fix .
 
 # One at a time: they start whole fleets, load them, or count what a process holds.
-ALONE := tests/e2e tests/loadtest tests/loadtest_peers tests/orchestrator/local tests/worker \
+ALONE := tests/e2e tests/loadtest tests/loadtest_peers tests/loadtest_chaos tests/orchestrator/local tests/worker \
 	tests/balancer/test_supervisor.py tests/balancer/test_control.py
 
 test: $(READY) ## everything that needs no Docker; the AWS emulator's suite is test-aws
@@ -133,6 +133,9 @@ test-aws: $(READY) ## the orchestrator against an emulated API, interrupted ever
 
 fuzz: $(READY) ## our framing beside h11's and llhttp's (INPUTS=100000 SEED=1 PROCESSES=2)
 	@$(BIN)/python -m tests.fuzz.differential --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),1) --processes $(or $(PROCESSES),2)
+
+chaos: $(READY) ## the balancer under fire for minutes: faults, one at a time, and what they cost (SEED=1 DURATION=240)
+	@$(BIN)/python -m loadtest.chaos --seed $(or $(SEED),1) --seconds $(or $(DURATION),240) $(ARGS)
 
 test-docker: $(READY) ## what needs a Docker engine
 	@$(BIN)/pytest -m docker tests/

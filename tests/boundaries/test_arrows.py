@@ -34,6 +34,7 @@ FORBIDDEN: Final = (
     (("services",), ("orchestrator", "loadtest", "tests"), "an image carries its own room only"),
     (("orchestrator", "loadtest"), ("tests",), "tests stand outside"),
     (("loadtest",), ("orchestrator",), "the benchmark runs against any balancer"),
+    (("loadtest.chaos",), ("services",), "the balancer under fire is a program, not a library"),
     (PURE, IO, "pure: time, chance and bytes are arguments"),
     (
         (f"{B}.pick", f"{B}.load", f"{B}.target"),
