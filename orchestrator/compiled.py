@@ -23,7 +23,7 @@ HOT: Final = (
     *(
         BALANCER / "dataplane" / f"{name}.py"
         for name in (
-            *("http1", "chunked", "errors", "route", "retry", "observe"),
+            *("http1", "chunked", "errors", "route", "key", "retry", "observe"),
             *("exchange", "forward", "client", "accept", "tunnel", "deadlines", "plane"),
         )
     ),

@@ -103,7 +103,9 @@ class Cluster(Generic[T]):
     def pick_keyed(
         self, key: bytes, now: float, rng: Random, tried: Collection[Target] = ()
     ) -> T | None:
-        """As `pick`, for a policy that goes by a key of the request."""
+        """As `pick`, for a policy that goes by a key of the request; one without (b"") does not."""
+        if not key:
+            return self.pick(now, rng, tried)
         policy = cast("Keyed", self.policy)
         if self.candidates and not tried:
             target = policy.pick_keyed(key, self.candidates, now, rng)

@@ -24,7 +24,7 @@ HEAVY: Final = (
 PURE: Final = (
     *(f"{B}.pick", f"{B}.load", f"{B}.target", f"{B}.cluster", f"{B}.roster", f"{B}.config"),
     *(f"{B}.dataplane.route", f"{B}.dataplane.http1", f"{B}.dataplane.chunked"),
-    f"{B}.dataplane.retry",
+    *(f"{B}.dataplane.retry", f"{B}.dataplane.key"),
 )
 
 # (who, may not import whom, because)

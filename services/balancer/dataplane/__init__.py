@@ -2,8 +2,9 @@
 
 `process` runs one data-plane process and `plane` is what its connections share. Then, in the order
 of a request: `client` is a client's connection and `accept` reads heads from it (`http1` and
-`chunked` are the grammar), `route` finds the cluster, `exchange` has a target picked and joins the
-two sides, `forward` is the target's side, `tunnel` joins the two when they leave HTTP, `retry` says
-whether a failed attempt may be repeated, `observe` closes each attempt once, `errors` says whose
-fault it was. `deadlines` is the one timer. Nothing here knows AWS, Docker or FastAPI.
+`chunked` are the grammar), `route` finds the cluster, `key` what a policy may go by, `exchange` has
+a target picked and joins the two sides, `forward` is the target's side, `tunnel` joins the two when
+they leave HTTP, `retry` says whether a failed attempt may be repeated, `observe` closes each
+attempt once, `errors` says whose fault it was. `deadlines` is the one timer. Nothing here knows
+AWS, Docker or FastAPI.
 """

@@ -224,6 +224,11 @@ class ClientConnection(ClientSide):
         peer = self._transport.get_extra_info("peername")
         return self._plane.trusted_lines(peer[0], fields.forwarding)
 
+    def key(self, key_from: str, fields: Fields) -> bytes:
+        """What the cluster's policy goes by."""
+        peer = self._transport.get_extra_info("peername")
+        return self._plane.key_of(key_from)(fields, peer[0] if peer else "", self.lines is None)
+
     # -- answers -----------------------------------------------------------------------------------
 
     def _respond(self, respond: Respond, exchange: Exchange) -> None:

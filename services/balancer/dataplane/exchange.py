@@ -110,7 +110,12 @@ class Exchange:
         """Send the request to a target of the cluster, or answer for the lack of one."""
         plane = self._plane
         now = plane.clock()
-        target = self.cluster.pick(now, plane.rng, self._tried)
+        cluster = self.cluster
+        if cluster.key_from is None:
+            target = cluster.pick(now, plane.rng, self._tried)
+        else:
+            key = self._client.key(cluster.key_from, self.fields)
+            target = cluster.pick_keyed(key, now, plane.rng, self._tried)
         if target is None:
             self._refuse(Refusal.NO_TARGET, "no eligible target")
             return

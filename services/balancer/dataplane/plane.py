@@ -26,6 +26,7 @@ from services.balancer.dataplane.http1 import (
     parse_request_fields,
     parse_response_fields,
 )
+from services.balancer.dataplane.key import KeyOf, reader
 from services.balancer.dataplane.observe import Counters
 from services.balancer.dataplane.route import Router
 from services.balancer.ledger import Ledger, ProcessCell
@@ -86,6 +87,7 @@ class Plane:
         self.requests = int(ledger.process(row)[_REQUESTS])  # request heads read whole
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.Future[None] | None = None  # done when the last client has left
+        self._keys: dict[str, KeyOf] = {}
         self._lines: dict[str, bytes | None] = {}
         self.config = config
         self.deadlines = Deadlines(loop, clock, self._on_sweep, _period_s(config))
@@ -140,6 +142,13 @@ class Plane:
         self.idle_per_target = limits.idle_per_target
         self.deadlines.every(_period_s(config))
         self._on_sweep(self.deadlines.now)
+
+    def key_of(self, key_from: str) -> KeyOf:
+        """How a request's key is read; made once for each place where one may stand."""
+        read = self._keys.get(key_from)
+        if read is None:
+            read = self._keys[key_from] = reader(key_from)
+        return read
 
     def limit_of(self, cluster: str) -> int:
         """The most pending requests that one target of the cluster may have."""

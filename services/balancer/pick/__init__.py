@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from services.balancer.config import PolicySpec
+from services.balancer.pick.consistent_hash import ConsistentHash
 from services.balancer.pick.fastest import Fastest
 from services.balancer.pick.least_pending import LeastPending
 from services.balancer.pick.least_time import LeastTime
@@ -34,6 +35,7 @@ POLICIES: Final[dict[str, Callable[..., Policy]]] = {
     "p2c": PowerOfTwoChoices,
     "peak_ewma": PeakEwmaP2C,
     "least_time": LeastTime,
+    "consistent_hash": ConsistentHash,
     "fastest": Fastest,
     "lowest_cpu": LowestCpu,
 }
