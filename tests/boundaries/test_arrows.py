@@ -35,6 +35,11 @@ FORBIDDEN: Final = (
     (("orchestrator", "loadtest"), ("tests",), "tests stand outside"),
     (("loadtest",), ("orchestrator",), "the benchmark runs against any balancer"),
     (("loadtest.chaos",), ("services",), "the balancer under fire is a program, not a library"),
+    (
+        ("loadtest.arena",),
+        tuple(f"{B}.{name}" for name in ("dataplane", "fleet", "admin", "control", "supervisor")),
+        "arena -> cluster, pick -> load, target: the policies, not the processes",
+    ),
     (PURE, IO, "pure: time, chance and bytes are arguments"),
     (
         (f"{B}.pick", f"{B}.load", f"{B}.target"),
@@ -107,6 +112,16 @@ def test_boto3_has_few_doors() -> None:
         for source in within("services", "orchestrator", "loadtest")
         if source.uses("boto3", "botocore", "aiobotocore")
         and not any(source.module == m or source.module.startswith(f"{m}.") for m in BOTO3_MAY)
+    ]
+    assert wrong == []
+
+
+def test_only_the_arena_knows_the_policies() -> None:
+    wrong = [
+        source
+        for source in within("loadtest")
+        if source.uses("services.balancer", "services.worker")
+        and not source.module.startswith("loadtest.arena")
     ]
     assert wrong == []
 

@@ -1,0 +1,198 @@
+"""Who decides: K balancers of M processes, each with its own view, or an oracle.
+
+A view holds the very objects of a data-plane process: its `Cluster` with its `Target`s, its policy,
+its own source of chance. Processes of one balancer read each other's pending counts as they do in
+shared memory, only from lists; balancers know of each other by load reports alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from random import Random
+from typing import Any, Final, Protocol
+
+from loadtest.arena.machine import Machine, Mode
+from loadtest.arena.oracle import ShortestExpectedDelay
+from loadtest.arena.request import Attempt, Request
+from services.balancer.cluster import Cluster
+from services.balancer.config import PolicySpec
+from services.balancer.load import Load
+from services.balancer.messages import Health, TargetPicture
+from services.balancer.pick.policy import Policy
+from services.balancer.pick.weighted_round_robin import WeightedRoundRobin
+from services.balancer.target import Target
+
+PROBE_WORK_S: Final = 0.001  # what a probe asks of a machine: it waits for cores as requests do
+ROOM: Final = 1 << 30  # no limit of pending requests
+
+
+class Front(Protocol):
+    """Whoever places requests on machines."""
+
+    hears_latency: bool  # whether load reports need the latency at pending
+
+    def place(self, request: Request, now: float) -> Attempt | None:
+        """Choose a machine; None when there is none to choose."""
+        ...
+
+    def ended(self, attempt: Attempt, how: str, now: float) -> None:
+        """`how`: "answered", "failed" (the target's fault), or "abandoned" (the client left)."""
+        ...
+
+    def see(self, machine: Machine, health: Health, *, draining: bool, now: float) -> None:
+        """What the control plane says of a machine has changed."""
+        ...
+
+    def probe(self, machines: Sequence[Machine], network_s: float, now: float) -> None:
+        """The control plane's round of probes."""
+        ...
+
+
+class View:
+    """One data-plane process."""
+
+    __slots__ = ("balancer", "cluster", "curious", "rng", "row", "rows")
+
+    def __init__(
+        self,
+        policy: Policy,
+        rng: Random,
+        row: list[int],
+        rows: tuple[list[int], ...],
+        balancer: int,
+    ) -> None:
+        self.rng = rng
+        self.row = row
+        self.rows = rows
+        self.balancer = balancer
+        self.cluster: Cluster[Target] = Cluster("arena", policy, self._make, PolicySpec())
+        self.curious: Callable[..., Sequence[Target]] | None = getattr(policy, "wants_probes", None)
+
+    def _make(self, picture: TargetPicture) -> Target:
+        return Target(picture, limit=ROOM, own_row=self.row, other_rows=self.rows)
+
+
+class Balancers:
+    """All data-plane processes of all balancers. `probe(view, target, now)` sends a probe."""
+
+    def __init__(
+        self,
+        make_policy: Callable[[], Policy],
+        machines: Sequence[Machine],
+        *,
+        weights: Sequence[int],
+        balancers: int,
+        processes: int,
+        chance: Callable[[str], Random],
+        probe: Callable[[View, Target, float], None],
+    ) -> None:
+        self._machines = machines
+        self._which = chance("which process")
+        self._probe = probe
+        self._version = 0
+        self.views: list[View] = []
+        for balancer in range(balancers):
+            rows = [[0] * len(machines) for _ in range(processes)]
+            for process in range(processes):
+                others = tuple(row for row in rows if row is not rows[process])
+                rng = chance(f"policy {balancer}.{process}")
+                self.views.append(View(make_policy(), rng, rows[process], others, balancer))
+        told = isinstance(self.views[0].cluster.policy, WeightedRoundRobin)
+        self._weights = weights if told else [1] * len(machines)
+        for machine in machines:
+            self.see(machine, Health.HEALTHY, draining=False, now=0.0)
+        first = next(iter(self.views[0].cluster.targets.values()))
+        self.hears_latency = type(first.load).reported is not Load.reported
+
+    def place(self, request: Request, now: float) -> Attempt | None:
+        views = self.views
+        view = views[int(self._which.random() * len(views))]
+        cluster = view.cluster
+        target = cluster.pick(now, view.rng, request.tried)
+        if target is None:
+            return None
+        attempt = Attempt(request, self._machines[target.slot], now, view, target)
+        if view.curious is not None:
+            for wanted in view.curious(cluster.eligible, now, view.rng):
+                self._probe(view, wanted, now)
+        return attempt
+
+    def ended(self, attempt: Attempt, how: str, now: float) -> None:
+        target: Target = attempt.target
+        target.release()
+        load = target.load
+        if how == "answered":
+            if attempt.report is not None:
+                load.reported(*attempt.report, now)
+            load.succeed(now - attempt.sent, now)
+        elif how == "failed":
+            load.fail(now - attempt.sent, now)
+        else:
+            load.abandon(now - attempt.sent, now)
+
+    def see(
+        self,
+        machine: Machine,
+        health: Health,
+        *,
+        draining: bool,
+        now: float,
+        balancers: Collection[int] | None = None,
+    ) -> None:
+        """As the control planes of `balancers` (all) see it."""
+        self._version += 1
+        picture = TargetPicture(
+            id=f"arena/10.0.0.0:{machine.index}",
+            cluster="arena",
+            host="10.0.0.0",
+            port=machine.index,
+            slot=machine.index,
+            weight=self._weights[machine.index],
+            health=health,
+            draining=draining,
+        )
+        for view in self.views:
+            if balancers is None or view.balancer in balancers:
+                view.cluster.upsert(picture, self._version)
+
+    def probe(self, machines: Sequence[Machine], network_s: float, now: float) -> None:
+        for machine in machines:
+            answer = probe_answer(machine, network_s, now)
+            for view in self.views:
+                target = view.cluster.targets.get(f"arena/10.0.0.0:{machine.index}")
+                if target is not None:
+                    target.load.probed(*answer, now)
+
+
+def probe_answer(machine: Machine, network_s: float, now: float) -> tuple[Any, Any, Any]:
+    """Latency (s), pending, CPU (0..1) as a probe finds them; all None when it fails."""
+    if machine.mode in (Mode.REFUSING, Mode.HOLE) or machine.speed <= 0.0:
+        return None, None, None
+    share = max(1.0, (machine.pending + 1) / machine.cores)
+    latency_s = 2 * network_s + PROBE_WORK_S * share / machine.speed
+    return latency_s, float(machine.pending), machine.cpu(now)
+
+
+class AllKnowing:
+    """Shortest expected delay, in a balancer's place."""
+
+    hears_latency = False
+
+    def __init__(self, machines: Sequence[Machine], rng: Random) -> None:
+        self._oracle = ShortestExpectedDelay(machines, rng)
+
+    def place(self, request: Request, now: float) -> Attempt | None:
+        machine = self._oracle.choose()
+        return None if machine is None else Attempt(request, machine, now)
+
+    def ended(self, attempt: Attempt, how: str, now: float) -> None:
+        pass
+
+    def see(self, machine: Machine, health: Health, *, draining: bool, now: float) -> None:
+        if health is Health.HEALTHY and not draining:
+            self._oracle.admit(machine)
+        else:
+            self._oracle.bar(machine)
+
+    def probe(self, machines: Sequence[Machine], network_s: float, now: float) -> None:
+        pass
