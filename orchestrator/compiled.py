@@ -24,7 +24,7 @@ HOT: Final = (
         BALANCER / "dataplane" / f"{name}.py"
         for name in (
             *("http1", "chunked", "errors", "route", "key", "retry", "observe"),
-            *("exchange", "forward", "client", "accept", "tunnel", "deadlines", "plane"),
+            *("exchange", "forward", "client", "accept", "tunnel", "origins", "deadlines", "plane"),
         )
     ),
     *(BALANCER / f"{name}.py" for name in ("load", "target", "cluster")),

@@ -135,6 +135,7 @@ class Timeouts:
     head_s: float = 10.0  # from the first byte of a request head to its last
     body_idle_s: float = 30.0  # between two pieces of a body, either way
     connect_s: float = 2.0  # to open a connection to a target
+    request_s: float = 3_600.0  # a whole request, retries included; tunnels have their own limits
     response_head_s: float = 60.0  # from the request sent to the response head
     keep_alive_s: float = 60.0  # an idle client connection
     target_keep_alive_s: float = 4.0  # an idle pooled one; below uvicorn's own 5 s
@@ -152,6 +153,7 @@ class Limits:
     header_count: int = 100
     target_bytes: int = 8_192  # the request target (URI)
     connections: int = 16_384  # clients, per process
+    connections_per_address: int = 16_384  # of clients, per process; IPv6: per /64
     buffer_bytes: int = 65_536  # unread bytes per direction before reading pauses
     idle_per_target: int = 256  # pooled connections, per process
     tunnels: int = 4_096  # open at once, per process; their clients count as connections, too

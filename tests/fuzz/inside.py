@@ -57,6 +57,9 @@ class Transport:
     def pause_reading(self) -> None:
         """Nothing comes by itself."""
 
+    def set_write_buffer_limits(self, high: int) -> None:
+        """Everything is taken."""
+
     def resume_reading(self) -> None:
         """As above."""
 

@@ -43,11 +43,14 @@ class ClientConnection(ClientSide):
         """A client connected; one too many is closed at once."""
         self._transport = transport
         plane = self._plane
-        if not plane.admit(self):
+        name = transport.get_extra_info("peername")
+        peer = name[0] if name else "unknown"
+        lines = plane.lines_for(peer)
+        if not plane.admit(self, peer if lines is not None else ""):
             transport.abort()
             return
-        peer = transport.get_extra_info("peername")
-        self.lines = plane.lines_for(peer[0] if peer else "unknown")
+        self.lines = lines
+        transport.set_write_buffer_limits(plane.config.limits.buffer_bytes)
         self.deadline = plane.deadlines.now + plane.config.timeouts.keep_alive_s
         self._place = plane.deadlines.watch(self)
 

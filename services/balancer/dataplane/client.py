@@ -33,6 +33,7 @@ class ClientSide:
         "close_after",
         "deadline",
         "ended",
+        "origin",
         "paused",
     )
 
@@ -44,6 +45,7 @@ class ClientSide:
         self._at = 0  # where in the buffer they begin; what is before that has been served
         self._lingering = -1  # bytes dropped since the last answer; -1: not at the end yet
         self._place = -1  # where the timer looks after it; -1: it does not
+        self.origin = ""  # where it is counted as coming from
         self.ended = False  # the client sends no more
         self.deadline = 0.0
         self.close_after = False

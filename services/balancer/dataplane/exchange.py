@@ -59,6 +59,7 @@ class Exchange:
         "_tries",
         "_unsent",
         "_upload",
+        "arrived",
         "cluster",
         "fields",
         "method",
@@ -85,6 +86,7 @@ class Exchange:
         self._connection: TargetConnection | None = None
         self._tried: list[PooledTarget] = []
         self._tries: Tries | None = None
+        self.arrived = 0.0  # when it was first to be placed
         self._unsent = b""  # of the body, read before there was a connection
         self._upload: ChunkedBody | None = None
         self.upload_left = 0
@@ -110,6 +112,8 @@ class Exchange:
         """Send the request to a target of the cluster, or answer for the lack of one."""
         plane = self._plane
         now = plane.clock()
+        if self.arrived == 0.0:
+            self.arrived = now
         cluster = self.cluster
         if cluster.key_from is None:
             target = cluster.pick(now, plane.rng, self._tried)
@@ -148,6 +152,8 @@ class Exchange:
         fields = self.fields
         client = self._client
         client.deadline = plane.until_response_head
+        if self._tries is not None:
+            client.deadline = self._in_time(client.deadline)
         lines = client.lines
         if lines is None:
             lines = client.trusted_lines(fields)
@@ -196,7 +202,7 @@ class Exchange:
         if self._connection is not None:
             self._connection.write(out)
             plane = self._plane
-            self._client.deadline = (
+            self._client.deadline = self._in_time(
                 plane.until_body_idle if self.upload_left else plane.until_response_head
             )
         else:
@@ -271,8 +277,7 @@ class Exchange:
 
     def download(self, data: bytes) -> None:
         """More of the response's body."""
-        plane = self._plane
-        self._client.deadline = plane.until_body_idle
+        self._client.deadline = self._in_time(self._plane.until_body_idle)
         self._client.write(data)
 
     def download_blocked(self) -> None:
@@ -349,12 +354,18 @@ class Exchange:
                 connection.abort()
             self.failed(Fault.TIMEOUT)
         elif self._stage is _ANSWERING:
-            blocked = self._client.blocked
+            # Who takes all the time there is with a long answer has done nothing wrong.
+            now = self._plane.deadlines.now
+            kept_us = not self._client.blocked and self._in_time(now) == now
             if connection is not None:
                 connection.abort()
             self._stage = _ENDED
-            self._close_attempt(Ended.ABORTED if blocked else Fault.TIMEOUT)
+            self._close_attempt(Fault.TIMEOUT if kept_us else Ended.ABORTED)
             self._client.abort()
+
+    def _in_time(self, deadline: float) -> float:
+        """A deadline, or the end of the time that the whole request has."""
+        return min(deadline, self.arrived + self._plane.config.timeouts.request_s)
 
     def client_gone(self) -> None:
         """The client left, or is no longer worth waiting for."""

@@ -191,11 +191,15 @@ class TargetConnection:
         """Connected."""
         self._transport = transport
         self.deadline = _NEVER
-        self._place = self._plane.deadlines.watch(self)
+        plane = self._plane
+        plane.target_connections += 1
+        transport.set_write_buffer_limits(plane.config.limits.buffer_bytes)
+        self._place = plane.deadlines.watch(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Closed by either side."""
         self.lost = True
+        self._plane.target_connections -= 1
         self._plane.deadlines.forget(self, self._place)
         exchange = self._exchange
         if exchange is None:
@@ -364,6 +368,8 @@ class TargetConnection:
 async def dial(plane: Plane, target: PooledTarget, exchange: Exchange) -> None:
     """Open a connection for an exchange; an exchange that ended meanwhile leaves it to the pool."""
     connection: TargetConnection | None = None
+    plane.make_room()
+    plane.dialing += 1
     try:
         async with asyncio.timeout(plane.config.timeouts.connect_s):
             _, connection = await plane.loop.create_connection(
@@ -375,6 +381,8 @@ async def dial(plane: Plane, target: PooledTarget, exchange: Exchange) -> None:
         if exchange.waits_for(target):
             exchange.failed(Fault.CONNECT, str(error) or "connect timed out")
         return
+    finally:
+        plane.dialing -= 1
     target.counts[_CONNECTS] += 1
     if exchange.waits_for(target):
         exchange.connected(connection)

@@ -28,6 +28,7 @@ from services.balancer.dataplane.http1 import (
 )
 from services.balancer.dataplane.key import KeyOf, reader
 from services.balancer.dataplane.observe import Counters
+from services.balancer.dataplane.origins import Origins
 from services.balancer.dataplane.route import Router
 from services.balancer.ledger import Ledger, ProcessCell
 from services.balancer.messages import Membership, Probes, TargetPicture
@@ -80,6 +81,9 @@ class Plane:
         self.other_pending = tuple(ledger.pending(i) for i in range(ledger.rows) if i != row)
         self.counters = Counters(ledger.process(row))
         self.clients: set[ClientConnection] = set()
+        self.origins = Origins()
+        self.target_connections = 0  # open now, busy or idle
+        self.dialing = 0  # being opened
         self.tunnels = 0  # open now
         self.draining = False
         self.clusters: dict[str, Cluster[PooledTarget]] = {}
@@ -193,8 +197,8 @@ class Plane:
     def _on_sweep(self, now: float) -> None:
         """Once a sweep: what a deadline set from now on will be, so that setting one is a copy."""
         timeouts = self.config.timeouts
-        self.until_response_head = now + timeouts.response_head_s
-        self.until_body_idle = now + timeouts.body_idle_s
+        self.until_response_head = now + min(timeouts.response_head_s, timeouts.request_s)
+        self.until_body_idle = now + min(timeouts.body_idle_s, timeouts.request_s)
         self.until_keep_alive = now + timeouts.keep_alive_s
         self.until_target_idle = now + timeouts.target_keep_alive_s
         self.until_tunnel_idle = now + timeouts.tunnel_idle_s
@@ -211,12 +215,16 @@ class Plane:
 
     # -- clients -----------------------------------------------------------------------------------
 
-    def admit(self, client: ClientConnection) -> bool:
-        """Count a client in, unless there are too many."""
+    def admit(self, client: ClientConnection, peer: str) -> bool:
+        """Count a client in, unless there are too many, or too many from its address."""
         cells = self.counters.cells
-        if len(self.clients) >= self.config.limits.connections:
+        limits = self.config.limits
+        origin = self.origins.admit(peer, limits.connections_per_address)
+        if origin is None or len(self.clients) >= limits.connections:
+            self.origins.dismiss(origin)
             cells[_REFUSED] += 1
             return False
+        client.origin = origin
         self.clients.add(client)
         cells[_ACCEPTED] += 1
         cells[_OPEN] = len(self.clients)
@@ -225,9 +233,20 @@ class Plane:
     def dismiss(self, client: ClientConnection) -> None:
         """Count it out."""
         self.clients.discard(client)
+        self.origins.dismiss(client.origin)
         self.counters.cells[_OPEN] = len(self.clients)
         if self._idle is not None and not self.clients and not self._idle.done():
             self._idle.set_result(None)
+
+    def make_room(self) -> None:
+        """Before one more connection to a target: never more of them than clients may be.
+
+        Each client has one target at a time, so what is beyond that rests in a pool.
+        """
+        if self.target_connections + self.dialing >= self.config.limits.connections:
+            for cluster in self.clusters.values():
+                for target in cluster.targets.values():
+                    target.close_idle()
 
     def count_tunnel(self, change: int) -> None:
         """One more (1), or one less (-1)."""
@@ -326,7 +345,7 @@ def _period_s(config: Config) -> float:
     """How often every connection is looked in on: often enough for the shortest time-out."""
     t = config.timeouts
     shortest = min(
-        *(t.head_s, t.body_idle_s, t.response_head_s),
+        *(t.head_s, t.body_idle_s, t.response_head_s, t.request_s),
         *(t.keep_alive_s, t.target_keep_alive_s, t.linger_s, t.tunnel_idle_s, t.tunnel_total_s),
     )
     return min(PERIOD_S, max(shortest / 4, 0.02))

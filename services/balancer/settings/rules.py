@@ -198,6 +198,7 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("Limits", "header_count"): between(8, 10_000),
     ("Limits", "target_bytes"): between(64, 1 << 20),
     ("Limits", "connections"): between(1, _BIG),
+    ("Limits", "connections_per_address"): between(1, _BIG),
     ("Limits", "buffer_bytes"): between(4_096, _BIG),
     ("Limits", "idle_per_target"): between(0, 65_536),
     ("Limits", "tunnels"): between(0, _BIG),
