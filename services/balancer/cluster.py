@@ -7,7 +7,8 @@ all.
 Panic: when too small a part of the targets is eligible, the checks are likelier to be wrong (or
 starved) than the targets, and what is left could not carry the load. Then everyone that is not
 draining is a candidate (Envoy's healthy_panic_threshold; ALB calls it fail-open). Targets that were
-never healthy are no part of it: they are still booting; unless there are no others.
+never healthy are no part of it: they are still booting; unless there are no others. What a panic
+doubts is the checks: who is ejected failed real requests, and stays out while there are others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from collections.abc import Callable, Collection
 from random import Random
 from typing import Final, Generic, TypeVar, cast
 
-from services.balancer.config import PolicySpec
+from services.balancer.config import Ejection, PolicySpec
+from services.balancer.ejection import Ejector
 from services.balancer.ledger import CLUSTER_CELLS, ClusterCell
 from services.balancer.load import Load
 from services.balancer.messages import TargetPicture
@@ -40,6 +42,7 @@ class Cluster(Generic[T]):
         spec: PolicySpec,
         *,
         panic_percent: float = 0.0,
+        ejection: Ejection | None = None,
         counts: list[int] | None = None,
     ) -> None:
         self.name = name
@@ -50,7 +53,9 @@ class Cluster(Generic[T]):
         self._make = make
         self._eligible: Roster[T] = Roster()
         self._proven: Roster[T] = Roster()  # not draining, healthy now or before
+        self._trusted: Roster[T] = Roster()  # proven and not ejected
         self._present: Roster[T] = Roster()  # not draining
+        self.ejector = Ejector(ejection or Ejection(), self._present.members, self._put)
         self._chosen = self._eligible  # whose members are the candidates
         self.eligible = self.candidates = self._eligible.members
         self.follow(policy, spec)
@@ -133,9 +138,10 @@ class Cluster(Generic[T]):
             target = None
         if target is None:
             target = self.targets[picture.id] = self._make(picture)
+            target.judge = self.ejector.failed
             self._equip(target)
-        else:
-            target.see(picture)
+        elif target.see(picture):
+            self.ejector.pardon(target)
         target.version = version
         self._put(target)
 
@@ -144,6 +150,7 @@ class Cluster(Generic[T]):
         target = self.targets.pop(target_id, None)
         if target is not None:
             target.leave()
+            self.ejector.pardon(target)
             self._put(target)
         return target
 
@@ -161,6 +168,8 @@ class Cluster(Generic[T]):
         eligible = self.eligible
         others = self._proven if self._proven.members else self._present
         panic = 100 * len(eligible) < self.panic_percent * len(others.members)
+        if self._trusted.members:
+            others = self._trusted
         if panic and not self.panicking:
             self.counts[ClusterCell.PANICS] += 1
         self.panicking = panic
@@ -176,7 +185,9 @@ class Cluster(Generic[T]):
     def _put(self, target: T) -> None:
         """Put it on the rosters where it belongs."""
         self._eligible.keep(target, target.open_to_requests)
-        self._proven.keep(target, target.proven and not target.draining)
+        proven = target.proven and not target.draining
+        self._proven.keep(target, proven)
+        self._trusted.keep(target, proven and not target.ejected)
         self._present.keep(target, not target.draining)
         self.settle()
         self._tell(target)

@@ -92,6 +92,22 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ejection:
+    """Who fails real requests is out for a while. The defaults are Envoy's outlier detection's."""
+
+    consecutive_failures: int = 5  # 0: this rule is off
+    interval_s: float = 10.0  # the two rules below look back this far
+    failure_percent: float = 85.0  # of a target's requests; 0: off
+    failure_percent_requests: int = 50  # fewer in an interval say nothing
+    success_rate_sigmas: float = 1.9  # below the mean of the targets; 0: off
+    success_rate_requests: int = 100
+    min_targets: int = 5  # with that many requests, for either of the two rules
+    base_s: float = 30.0  # out for this x how often it was
+    max_s: float = 300.0
+    max_percent: float = 10.0  # of the targets out at once, though one always may be; 0: never any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterConfig:
     """A named set of targets that serve the same routes."""
 
@@ -102,6 +118,7 @@ class ClusterConfig:
     probe: Probe = Probe()
     max_pending: int = 1024  # per target, over all data-plane processes
     panic_percent: float = 50.0  # of the targets eligible; below it all are used. 0: never. Envoy's
+    ejection: Ejection = Ejection()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

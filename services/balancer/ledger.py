@@ -85,6 +85,11 @@ class TargetCell(_Cells):
     CONNECTS = auto()  # connections opened
     LATENCY_SUM_US = auto()  # of finished requests, from sent to the body's end
     LATENCY_EWMA_US = auto()  # gauge: the policy's present estimate
+    EJECTED = auto()  # gauge: 1 while this process sends nothing because requests failed
+    EJECTIONS_CONSECUTIVE = auto()  # these four in the order of `ejection.Cause`
+    EJECTIONS_FAILURE_PERCENT = auto()
+    EJECTIONS_SUCCESS_RATE = auto()
+    EJECTIONS_UNREACHABLE = auto()
     LATENCY_BUCKET_0 = auto()  # first of len(LATENCY_BOUNDS_US) + 1 cells; must stay last
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from services.balancer.load import Load
 from services.balancer.messages import Health, TargetPicture
 
@@ -11,15 +14,20 @@ class Target:
 
     `own` counts this process's pending requests; `pending` adds those of the other processes, read
     from shared memory at the moment of asking. The cells are single-writer: only this process
-    writes `own_row[slot]`. `open_to_requests`: healthy and not draining, so it is eligible while it
-    has room. `proven`: it was healthy once, as far as this process has seen.
+    writes `own_row[slot]`. `open_to_requests`: healthy, not draining, not ejected: eligible while
+    it has room. `proven`: it was healthy once, as far as this process has seen. `judge` hears of
+    each failure.
     """
 
     __slots__ = (
         "draining",
+        "ejected",
+        "failed_in_row",
+        "failures",
         "health",
         "host",
         "id",
+        "judge",
         "limit",
         "load",
         "open_to_requests",
@@ -52,6 +60,10 @@ class Target:
         self.load = Load()
         self.health = Health.UNKNOWN
         self.draining = False
+        self.ejected = False
+        self.failures = 0  # requests that failed by its fault, since it joined
+        self.failed_in_row = 0
+        self.judge: Callable[[Any, float, bool], None] | None = None  # of one of our own kind
         self.open_to_requests = False
         self.proven = False
         self.weight = 1
@@ -60,22 +72,52 @@ class Target:
 
     def __repr__(self) -> str:
         drain = ", draining" if self.draining else ""
-        return f"<Target {self.id} {self.health.value}{drain}, pending {self.pending}>"
+        out = ", ejected" if self.ejected else ""
+        return f"<Target {self.id} {self.health.value}{drain}{out}, pending {self.pending}>"
 
-    def see(self, picture: TargetPicture) -> None:
-        """Take over what the control plane knows. One that returns to health starts unjudged."""
-        if self.health is Health.UNHEALTHY and picture.health is Health.HEALTHY:
+    def see(self, picture: TargetPicture) -> bool:
+        """Take over what the control plane knows. Whether it has returned to health: it is unjudged
+        then.
+        """
+        returned = self.health is Health.UNHEALTHY and picture.health is Health.HEALTHY
+        if returned:
             self.load = self.load.fresh()
         self.health = picture.health
         self.draining = picture.draining
         self.weight = picture.weight
-        self.open_to_requests = self.health is Health.HEALTHY and not self.draining
+        self._open()
         self.proven = self.proven or self.health is Health.HEALTHY
+        return returned
 
     def leave(self) -> None:
         """Gone from the cluster: no new requests; pending ones keep the object until they end."""
         self.draining = True
         self.open_to_requests = False
+
+    def failed(self, now: float, *, unreachable: bool = False) -> None:
+        """A request ended by the target's fault; `unreachable`: it took no connection.
+
+        Whoever sees one end well sets `failed_in_row` back to 0.
+        """
+        self.failures += 1
+        self.failed_in_row += 1
+        if self.judge is not None:
+            self.judge(self, now, unreachable)
+
+    def eject(self, cause: int) -> None:
+        """Real requests failed: none for a while."""
+        self.ejected = True
+        self._open()
+
+    def readmit(self) -> None:
+        """The while is over."""
+        self.ejected = False
+        self.failed_in_row = 0
+        self._open()
+
+    def _open(self) -> None:
+        healthy = self.health is Health.HEALTHY
+        self.open_to_requests = healthy and not self.draining and not self.ejected
 
     @property
     def pending(self) -> int:

@@ -23,6 +23,7 @@ HEAVY: Final = (
 )
 PURE: Final = (
     *(f"{B}.pick", f"{B}.load", f"{B}.target", f"{B}.cluster", f"{B}.roster", f"{B}.config"),
+    f"{B}.ejection",
     *(f"{B}.dataplane.route", f"{B}.dataplane.http1", f"{B}.dataplane.chunked"),
     *(f"{B}.dataplane.retry", f"{B}.dataplane.key"),
 )
@@ -47,7 +48,8 @@ FORBIDDEN: Final = (
         "dataplane -> pick -> load, target",
     ),
     ((f"{B}.load",), (f"{B}.pick", f"{B}.target", f"{B}.messages"), "pick -> load"),
-    ((f"{B}.target",), (f"{B}.pick",), "pick -> target"),
+    ((f"{B}.target",), (f"{B}.pick", f"{B}.ejection"), "pick, ejection -> target"),
+    ((f"{B}.ejection",), (f"{B}.pick", f"{B}.cluster"), "cluster -> ejection -> target"),
     (
         (f"{B}.dataplane",),
         (f"{B}.fleet", f"{B}.admin", f"{B}.control", f"{B}.settings", f"{B}.supervisor"),

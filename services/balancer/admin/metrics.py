@@ -17,7 +17,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from services.balancer.admin.scoreboard import CLASSES, FAILURES, cumulative
+from services.balancer.admin.scoreboard import CLASSES, EJECTIONS, FAILURES, cumulative
 from services.balancer.admin.status import Status
 from services.balancer.fleet.attend import Fleet
 from services.balancer.ledger import (
@@ -84,6 +84,8 @@ class LedgerCollector(Collector):
         pending = _gauge("pending", "Requests sent and not finished", _BY_TARGET)
         healthy = _gauge("target_healthy", "1 when health checks pass", _BY_TARGET)
         draining = _gauge("target_draining", "1 while draining", _BY_TARGET)
+        ejected = _gauge("target_ejected", "Processes that have it ejected", _BY_TARGET)
+        ejections = _counter("ejections", "Ejections by their cause", (*_BY_TARGET, "cause"))
         probe = _gauge("probe_latency_seconds", "The last probe, if it succeeded", _BY_TARGET)
         cpu = _gauge("target_cpu_ratio", "CPU as the target reports it, 0 to 1", _BY_TARGET)
         for member in self._fleet.registry.members.values():
@@ -93,6 +95,9 @@ class LedgerCollector(Collector):
                 requests.add_metric((*labels, name), totals[cell])
             for name, cell in FAILURES.items():
                 failures.add_metric((*labels, name), totals[cell])
+            for name, cell in EJECTIONS.items():
+                ejections.add_metric((*labels, name), totals[cell])
+            ejected.add_metric(labels, totals[TargetCell.EJECTED])
             attempts.add_metric(labels, totals[TargetCell.REQUESTS])
             aborted.add_metric(labels, totals[TargetCell.ABORTED])
             connects.add_metric(labels, totals[TargetCell.CONNECTS])
@@ -107,7 +112,7 @@ class LedgerCollector(Collector):
             if member.probe is not None and member.probe.cpu is not None:
                 cpu.add_metric(labels, member.probe.cpu)
         yield from (requests, attempts, failures, aborted, connects, latency)
-        yield from (pending, healthy, draining, probe, cpu)
+        yield from (pending, healthy, draining, ejected, ejections, probe, cpu)
 
     def _clusters(self) -> Iterator[Metric]:
         panic = _gauge("panic", "1 while too few targets are eligible: all are used", ("cluster",))

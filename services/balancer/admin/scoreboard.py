@@ -15,6 +15,7 @@ from services.balancer.config import ClusterConfig
 from services.balancer.fleet.attend import Fleet
 from services.balancer.fleet.registry import LEAVING, Member
 from services.balancer.ledger import LATENCY_BOUNDS_US, ClusterCell, Ledger, TargetCell
+from services.balancer.messages import Health
 
 QUANTILES: Final = {"p50_ms": 0.50, "p95_ms": 0.95, "p99_ms": 0.99}
 CLASSES: Final = {
@@ -28,6 +29,13 @@ FAILURES: Final = {
     "connect": TargetCell.CONNECT_FAILURES,
     "broken": TargetCell.BROKEN,
     "timeout": TargetCell.TIMEOUTS,
+}
+
+EJECTIONS: Final = {
+    "consecutive": TargetCell.EJECTIONS_CONSECUTIVE,
+    "failure_percent": TargetCell.EJECTIONS_FAILURE_PERCENT,
+    "success_rate": TargetCell.EJECTIONS_SUCCESS_RATE,
+    "unreachable": TargetCell.EJECTIONS_UNREACHABLE,
 }
 
 
@@ -49,9 +57,19 @@ def quantile_us(buckets: list[int], quantile: float) -> float | None:
     return float(LATENCY_BOUNDS_US[-1])
 
 
-def state(member: Member) -> str:
-    """healthy, unhealthy, unknown, or draining, which hides the others."""
-    return "draining" if member.draining else member.state.health.value
+def state(member: Member, ledger: Ledger) -> str:
+    """healthy, unhealthy, unknown, ejected (healthy, but not to each process), or draining."""
+    if member.draining:
+        return "draining"
+    if member.state.health is Health.HEALTHY and ejected_by(member, ledger):
+        return "ejected"
+    return member.state.health.value
+
+
+def ejected_by(member: Member, ledger: Ledger) -> int:
+    """How many processes have ejected a target."""
+    rows = range(ledger.rows)
+    return sum(ledger.target(row, member.slot)[TargetCell.EJECTED] for row in rows)
 
 
 def cluster_data(fleet: Fleet, ledger: Ledger, cluster: ClusterConfig) -> dict[str, Any]:
@@ -62,7 +80,7 @@ def cluster_data(fleet: Fleet, ledger: Ledger, cluster: ClusterConfig) -> dict[s
     return {
         "name": cluster.name,
         "policy": {"name": cluster.policy.name, **cluster.policy.params},
-        "eligible": sum(state(member) == "healthy" for member in members),
+        "eligible": sum(state(member, ledger) == "healthy" for member in members),
         "panic": any(row[ClusterCell.PANICKING] for row in rows),
         "sources": [
             {
@@ -89,7 +107,7 @@ def target_data(member: Member, ledger: Ledger) -> dict[str, Any]:
         "id": member.id,
         "address": str(member.address),
         "instance_id": member.instance,
-        "state": state(member),
+        "state": state(member, ledger),
         "health": member.state.health.value,
         "health_since": when(member.health_since),
         "check_error": member.check_error,
@@ -101,6 +119,8 @@ def target_data(member: Member, ledger: Ledger) -> dict[str, Any]:
         "requests": totals[TargetCell.REQUESTS],
         "responses": {name: totals[cell] for name, cell in CLASSES.items()},
         "failures": {name: totals[cell] for name, cell in FAILURES.items()},
+        "ejected_by": totals[TargetCell.EJECTED],  # processes
+        "ejections": {name: totals[cell] for name, cell in EJECTIONS.items()},
         "aborted": totals[TargetCell.ABORTED],
         "connects": totals[TargetCell.CONNECTS],
         "latency": {

@@ -31,6 +31,8 @@ MAX_INTERIM: Final = 16  # 1xx answers to one request
 _UNTIL_CLOSE: Final = -1
 _NEVER: Final = float("inf")
 _CONNECTS: Final = int(TargetCell.CONNECTS)
+_EJECTED: Final = int(TargetCell.EJECTED)
+_EJECTIONS: Final = int(TargetCell.EJECTIONS_CONSECUTIVE)
 _LATENCY_EWMA: Final = int(TargetCell.LATENCY_EWMA_US)
 
 
@@ -59,8 +61,14 @@ class PooledTarget(Target):
                 return connection
         return None
 
+    def eject(self, cause: int) -> None:
+        """Counts it, too."""
+        super().eject(cause)
+        self.counts[_EJECTIONS + cause] += 1
+
     def publish(self) -> None:
         """Write the counts where the control plane reads them."""
+        self.counts[_EJECTED] = self.ejected
         self.counts[_LATENCY_EWMA] = int(self.load.peak.cost * 1e6)
         for cell, count in enumerate(self.counts):
             self._cells[cell] = count

@@ -74,8 +74,11 @@ class Attempt:
             counts[_LATENCY_BUCKETS + bisect_left(LATENCY_BOUNDS_US, latency_us)] += 1
             if status < 500:
                 target.load.succeed(latency_s, now)
+                if target.failed_in_row:
+                    target.failed_in_row = 0
             else:
                 target.load.fail(latency_s, now)
+                target.failed(now)
         elif how is Ended.ABORTED:
             counts[_ABORTED] += 1
             target.load.abandon(latency_s, now)
@@ -85,6 +88,7 @@ class Attempt:
                 target.load.void(latency_s, now)
             else:
                 target.load.fail(latency_s, now)
+                target.failed(now, unreachable=how is Fault.CONNECT)
 
     def switched(self, now: float) -> None:
         """The answer was 101: it is recorded here, the claim goes on until the tunnel's end."""
@@ -92,6 +96,7 @@ class Attempt:
         self._counts[_REQUESTS] += 1
         self._counts[_RESPONSES + 1] += 1
         self.target.load.succeed(now - self.started, now)
+        self.target.failed_in_row = 0
 
     def leave(self) -> None:
         """A tunnel has ended: release the claim. How long it was open says nothing of latency."""

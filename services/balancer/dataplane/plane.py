@@ -124,6 +124,7 @@ class Plane:
             for target in cluster.targets.values():
                 target.limit = named.max_pending
             cluster.panic_percent = named.panic_percent
+            cluster.ejector.rules = named.ejection
             cluster.settle()
             clusters[named.name] = cluster
         for name, cluster in self.clusters.items():
@@ -201,6 +202,8 @@ class Plane:
         self.until_body_idle = now + min(timeouts.body_idle_s, timeouts.request_s)
         self.until_keep_alive = now + timeouts.keep_alive_s
         self.until_target_idle = now + timeouts.target_keep_alive_s
+        for cluster in self.clusters.values():
+            cluster.ejector.tick(now)
         self.until_tunnel_idle = now + timeouts.tunnel_idle_s
 
     def publish(self) -> None:

@@ -154,6 +154,20 @@ async def test_a_cluster_in_panic_says_so(stand: Stand) -> None:
     assert 'steelyard_panics_total{cluster="c"} 4.0' in metrics
 
 
+async def test_an_ejected_target_says_who_and_why(stand: Stand) -> None:
+    cells = stand.ledger.target(1, stand.slot(0))
+    cells[TargetCell.EJECTED] = 1
+    cells[TargetCell.EJECTIONS_CONSECUTIVE] = 3
+    row = (await stand.rows())[stand.id(0)]
+    assert (row["state"], row["health"], row["ejected_by"]) == ("ejected", "healthy", 1)
+    assert row["ejections"]["consecutive"] == 3
+    (data,) = (await stand.api.get("/api/clusters")).json()["clusters"]
+    assert data["eligible"] == 1
+    metrics = (await stand.api.get("/metrics")).text
+    assert 'cause="consecutive",cluster="c"' in metrics
+    assert len([line for line in metrics.splitlines() if line.endswith(" 3.0")]) == 1
+
+
 async def test_the_scoreboard_is_refilled_all_the_time(stand: Stand) -> None:
     """A simple balancer fills it once at start."""
     before = (await stand.rows())[stand.id(0)]["probe"]["at"]
