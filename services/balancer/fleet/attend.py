@@ -7,7 +7,6 @@ leaves. A new configuration replaces only the loops whose settings changed.
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -62,7 +61,6 @@ class Fleet:
         self._rng = rng
         self._regions = Regions(rng)
         self._gate = asyncio.Semaphore(AT_ONCE)
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._care: dict[str, _Care] = {}
         self._watching: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -177,7 +175,7 @@ class Fleet:
 
     def _joined(self, member: Member) -> None:
         cluster = self.clusters[member.cluster]
-        line = Line(member.address, self._tls)
+        line = Line(member.address)
         checks = run_checks(
             line,
             cluster.health,

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from services.balancer.config import Probe
 from services.balancer.fleet.line import Line, LineError
 
-PROBES_PER_S: Final = 100.0  # over all targets: about 4 % of a core; more targets, longer intervals
+PROBES_PER_S: Final = 100.0  # over all targets: 1 to 2 % of a core; more targets, longer intervals
 JITTER: Final = 0.1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from itertools import pairwise
 from random import Random
 
@@ -24,8 +23,6 @@ from services.balancer.fleet.health import (
 from services.balancer.fleet.line import Line
 from services.balancer.messages import Health
 from tests.balancer.fleet.conditions import stub_target, wait_until
-
-TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def states(results: str, *, rise: int = 2, fall: int = 3) -> str:
@@ -88,14 +85,14 @@ def test_a_first_failure_is_followed_up_sooner() -> None:
 async def test_only_2xx_passes(status: int, failure: str | None) -> None:
     async with stub_target() as target:
         target.answers["/readyz"] = (status, b"")
-        line = Line(target.address, TLS)
+        line = Line(target.address)
         assert await check_once(line, HealthCheck()) == failure
         await line.close()
 
 
 async def test_failures_of_the_target_are_named() -> None:
     async with stub_target() as target:
-        line = Line(target.address, TLS)
+        line = Line(target.address)
         target.answers["/readyz"] = None
         failure = await check_once(line, HealthCheck(timeout_s=0.05))
         assert failure == "no answer within 0.05 s"
@@ -107,14 +104,14 @@ async def test_failures_of_the_target_are_named() -> None:
         target.answers["/readyz"] = (200, b"x" * 70_000)
         assert "more than 65536 bytes" in str(await check_once(line, HealthCheck()))
         await line.close()
-    line = Line(target.address, TLS)
+    line = Line(target.address)
     assert "no connection" in str(await check_once(line, HealthCheck()))
     await line.close()
 
 
 async def test_checks_go_on_and_keep_their_connection() -> None:
     async with stub_target() as target:
-        line, state = Line(target.address, TLS), HealthState()
+        line, state = Line(target.address), HealthState()
         reports: list[tuple[Health, str | None]] = []
         checks = asyncio.create_task(
             run_checks(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from random import Random
 
 import pytest
@@ -21,8 +20,6 @@ from services.balancer.fleet.probe import (
     run_probes,
 )
 from tests.balancer.fleet.conditions import stub_target, wait_until
-
-TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +59,7 @@ async def test_what_a_status_means(
 ) -> None:
     async with stub_target() as target:
         target.answers["/load"] = answer
-        line = Line(target.address, TLS)
+        line = Line(target.address)
         reading = await probe_once(line, Probe())
         await line.close()
     assert (reading.latency_s is not None) is measured
@@ -73,7 +70,7 @@ async def test_what_a_status_means(
 
 async def test_the_pooled_connection_that_the_target_closed_is_no_failure() -> None:
     async with stub_target() as target:
-        line = Line(target.address, TLS)
+        line = Line(target.address)
         for _ in range(3):
             assert (await probe_once(line, Probe())).error is None
             target.hang_up()
@@ -86,7 +83,7 @@ async def test_probes_are_never_done() -> None:
     """A scoreboard that is filled once at start is a record of the past."""
     readings: list[Reading] = []
     async with stub_target() as target:
-        line = Line(target.address, TLS)
+        line = Line(target.address)
         probes = asyncio.create_task(
             run_probes(
                 line,
