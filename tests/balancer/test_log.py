@@ -64,5 +64,5 @@ def test_the_second_copy_of_a_message_is_not_a_field() -> None:
 def test_chatty_libraries_are_quiet() -> None:
     stream = io.StringIO()
     start_logging("control", stream=stream)
-    logging.getLogger("httpx").info("HTTP Request")
+    logging.getLogger("asyncio").info("HTTP Request")
     assert stream.getvalue() == ""
