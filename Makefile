@@ -95,7 +95,7 @@ scale: $(READY) ## other sizes now (SIZES="cluster1=6 cluster2=3")
 drain: $(READY) ## no new requests to a machine (TARGET=i-... or ip:port, ARGS=--undo)
 	@$(BIN)/steelyard drain $(TARGET) $(if $(FILE),--file $(FILE)) $(ARGS)
 
-roll: $(READY) ## a new worker image, machine by machine, without a lost request (ARGS="--batch 25%")
+roll: $(READY) ## a new worker image, machine by machine, without a lost request (ARGS="--batch 25%"; ARGS=--balancer)
 	@$(BIN)/steelyard roll $(if $(FILE),--file $(FILE)) $(ARGS)
 
 down: $(READY) ## take it away and prove that nothing is left

@@ -11,6 +11,7 @@ from orchestrator import images
 from orchestrator.aws.door import Aws
 from orchestrator.aws.errors import CloudError
 from orchestrator.aws.wait import Patience, Report
+from services.contract import DRAIN_FRONT_S
 
 ENV_CLOUD: Final = "CLOUD"
 ENV_STATE: Final = "STEELYARD_STATE"
@@ -21,19 +22,26 @@ _ANY_REGION: Final = "us-east-1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How long things take in a cloud; `settle` is for what it may show late."""
+    """How long things take in a cloud; `settle` is for what it may show late, `notice_s` until a
+    load balancer sends a balancer that was taken out no new connection.
+    """
 
     patience: Patience
     settle: Patience
+    notice_s: float
 
 
 _PACES: Final = {
     # A machine boots in one or two minutes, ends in one; a group's deletion may take some more.
     _AWS: Pace(
-        patience=Patience(deadline_s=900, pause_s=5), settle=Patience(deadline_s=15, pause_s=3)
+        patience=Patience(deadline_s=900, pause_s=5),
+        settle=Patience(deadline_s=15, pause_s=3),
+        notice_s=DRAIN_FRONT_S,
     ),
     _LOCAL: Pace(
-        patience=Patience(deadline_s=300, pause_s=0.5), settle=Patience(deadline_s=3, pause_s=0.5)
+        patience=Patience(deadline_s=300, pause_s=0.5),
+        settle=Patience(deadline_s=3, pause_s=0.5),
+        notice_s=3,
     ),
 }
 

@@ -61,6 +61,7 @@ IMAGE_BALANCER: Final = "steelyard-balancer"
 HOOK_TERMINATING: Final = "steelyard-drain"  # lifecycle hook of every group
 HOOK_TIMEOUT_S: Final = 180  # without a heartbeat; a machine that is stuck goes after it
 DRAIN_NOTICE_S: Final = 8  # until every balancer has seen /readyz fail: above interval x fall
+DRAIN_FRONT_S: Final = 30  # until a load balancer in front sends a balancer no new connection
 DRAIN_DEADLINE_S: Final = 120  # of a drain that the group waits for, notice included
 DRAIN_SPOT_S: Final = 90  # of one before an interruption, which comes 120 s after its notice
 DRAIN_STOP_S: Final = 40  # for the container after SIGTERM: above its own drain

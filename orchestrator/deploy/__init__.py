@@ -9,7 +9,8 @@ journal          what was begun and what was finished
 provision        takes the steps
 remote, on_host, balancers, members, boots   what runs, asked through SSM and the API
 fronts, ready    the ways in; the end of `up`: everything serves through each of them
-drain, scale, gate, roll_note, roll          changes to what runs, without a lost request
+drain, scale     changes to what runs, without a lost request
+gate, roll_note, replace, rolled_workers, rolled_balancers, roll     a new version of it
 logs, status     what it wrote, what it is
 fronts, machine_cpu, bench       load on every front, and what it did to the machines
 down, kill       take everything away, and prove it

@@ -15,7 +15,7 @@ from typing import Any, Final
 from orchestrator.aws.door import Aws
 from orchestrator.aws.errors import CloudError
 from orchestrator.aws.wait import Patience
-from orchestrator.deploy.remote import run_well
+from orchestrator.deploy.remote import known, run, run_well
 from services.contract import ADMIN_PORT
 
 _PROGRAM: Final = Path(__file__).with_name("on_host.py")
@@ -47,6 +47,7 @@ class View:
 
     ready: bool
     targets: tuple[Target, ...]
+    clusters: tuple[str, ...]
     unknown: tuple[str, ...] = ()  # targets of the order that it does not know
 
     def find(self, instance: str, host: str) -> Target | None:
@@ -68,6 +69,23 @@ class Balancers:
     def look(self) -> Views:
         """Every balancer's picture. Raises CloudError."""
         return self._order()
+
+    def look_at_answering(self) -> Views:
+        """The pictures of those that answer: others boot, or have ended. Raises CloudError."""
+        reached = known(self._aws, self.idents) if self.idents else set()
+        if not reached:
+            return {}
+        ended = run(
+            self._aws,
+            reached,
+            script({}),
+            self._patience,
+            timeout_s=_TIMEOUT_S,
+            about="balancer's admin API",
+        )
+        return {
+            ident: understood(ident, ran.output) for ident, ran in ended.items() if ran.status == 0
+        }
 
     def drain(self, targets: Iterable[str]) -> Views:
         """No new requests to these targets, by id; the pictures after it. Raises CloudError."""
@@ -106,5 +124,6 @@ def understood(ident: str, output: str) -> View:
     return View(
         ready=told["ready"],
         targets=tuple(Target(*one) for one in told["targets"]),
+        clusters=tuple(told["clusters"]),
         unknown=tuple(told["unknown"]),
     )

@@ -75,6 +75,15 @@ def retire(
     idents = sorted(machine.ident for machine in machines)
     around.report(f"drain {', '.join(idents)}")
     drain(balancers_of(aws, members(aws, scope), around), machines, deadline_s, around)
+    end_machines(aws, scope, idents, around)
+
+
+def end_machines(aws: Aws, scope: Scope, idents: Collection[str], around: Surroundings) -> None:
+    """End machines of groups, which shrink by as many; returns when they are gone.
+
+    Errors:
+        CloudError: AWS refused, or a machine is still there after the deadline.
+    """
     for ident in idents:
         around.report(f"end {ident}")
         with unless("ValidationError"):  # it has left its group

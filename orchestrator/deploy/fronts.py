@@ -17,7 +17,7 @@ BALANCER: Final = "balancer"
 ACTIVE: Final = "active"
 # A load balancer's type, as AWS has it, and what users call it.
 _TYPES: Final = {"application": "alb", "network": "nlb"}
-_HEALTHY: Final = "healthy"
+HEALTHY: Final = "healthy"
 Healths = Mapping[str, Mapping[str, str]]  # state by instance, by target group
 
 
@@ -68,16 +68,24 @@ def fronts(aws: Aws, scope: Scope) -> list[Front]:
     return fronts_of(one for kind in kinds for one in kind.find(aws, scope))
 
 
-def target_healths(aws: Aws, scope: Scope) -> Healths:
-    """What each target group says of its instances: one call for each. Raises CloudError."""
-    found: dict[str, dict[str, str]] = {}
-    for group in BY_NAME["target group"].find(aws, scope):
-        told = aws.call("elbv2", "describe_target_health", TargetGroupArn=group.ident)
-        found[group.key.name] = {
-            one["Target"]["Id"]: one["TargetHealth"]["State"]
-            for one in told["TargetHealthDescriptions"]
-        }
-    return found
+def target_healths(aws: Aws, scope: Scope, name: str | None = None) -> Healths:
+    """What each target group, or the one of that name, says of its instances: one call for each.
+
+    Errors:
+        CloudError: AWS refused.
+    """
+    groups = BY_NAME["target group"].find(aws, scope)
+    asked = [group for group in groups if name in (None, group.key.name)]
+    return {group.key.name: health_in(aws, group.ident) for group in asked}
+
+
+def health_in(aws: Aws, target_group: str) -> Mapping[str, str]:
+    """State by instance, of a target group by its ARN. Raises CloudError."""
+    told = aws.call("elbv2", "describe_target_health", TargetGroupArn=target_group)
+    return {
+        one["Target"]["Id"]: one["TargetHealth"]["State"]
+        for one in told["TargetHealthDescriptions"]
+    }
 
 
 def unhealthy_targets(now: Members, healths: Healths) -> list[str]:
@@ -87,7 +95,7 @@ def unhealthy_targets(now: Members, healths: Healths) -> list[str]:
         states = healths.get(group.name)
         if states is None:
             continue
-        serving = sum(states.get(one.ident) == _HEALTHY for one in group.staying)
+        serving = sum(states.get(one.ident) == HEALTHY for one in group.staying)
         if serving < group.desired:
             told.append(f"{group.name} {serving} of {group.desired} healthy behind load balancer")
     return told

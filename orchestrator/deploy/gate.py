@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from orchestrator.deploy.balancers import Target, Views
-from orchestrator.deploy.members import Machine
+from orchestrator.deploy.members import BALANCER, Machine
 
 MAX_ERROR_RATE: Final = 0.01
 _LEAST: Final = 20  # requests; fewer say nothing
@@ -21,7 +21,10 @@ class _Counted:
 
 @dataclass(slots=True)
 class Gate:
-    """Sums up what each look adds. A target's counters begin at 0 when it joins a balancer."""
+    """Sums up what each look adds. A target's counters begin at 0 when it joins a balancer.
+
+    `cluster` is empty for balancers: theirs are the requests of all.
+    """
 
     cluster: str
     max_error_rate: float = MAX_ERROR_RATE
@@ -34,10 +37,12 @@ class Gate:
         """Why not to go on; empty when all is well. The first look counts nothing."""
         for balancer, view in views.items():
             for target in view.targets:
-                if target.cluster != self.cluster:
+                if self.cluster and target.cluster != self.cluster:
                     continue
                 requests, errors = self._since(balancer, target)
-                is_new = any(target.is_of(one.ident, one.host) for one in new)
+                is_new = any(
+                    one.ident == balancer or target.is_of(one.ident, one.host) for one in new
+                )
                 for counted in (self._all, self._new) if is_new else (self._all,):
                     counted.requests += requests
                     counted.errors += errors
@@ -45,7 +50,8 @@ class Gate:
         for whose, counted in (("new machines", self._new), ("all machines", self._all)):
             rate = counted.errors / counted.requests if counted.requests else 0.0
             if counted.requests >= _LEAST and rate > self.max_error_rate:
-                return f"{whose} of {self.cluster}: {rate:.1%} of {counted.requests} failed"
+                where = self.cluster or BALANCER
+                return f"{whose} of {where}: {rate:.1%} of {counted.requests} failed"
         return ""
 
     def _since(self, balancer: str, target: Target) -> tuple[int, int]:

@@ -64,7 +64,12 @@ def answer(orders: "dict[str, Any]") -> "dict[str, Any]":
         for cluster in board["clusters"]
         for one in cluster["targets"]
     ]
-    return {"ready": ready == 200, "unknown": unknown, "targets": targets}
+    return {
+        "ready": ready == 200,
+        "unknown": unknown,
+        "clusters": [c["name"] for c in board["clusters"]],
+        "targets": targets,
+    }
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ class _Run:
 
     def _delete(self, found: Found) -> None:
         if found.key.kind == Instance.name:
-            stop_serving(self._aws, found.ident, self._around.report, self._around.patience)
+            stop_serving(self._aws, [found.ident], self._around.report, self._around.patience)
         self._around.report(f"delete {found.key} {found.ident}")
         with self._journal.around("delete", found.key, id=found.ident):
             kind = BY_NAME[found.key.kind]

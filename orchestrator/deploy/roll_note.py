@@ -16,7 +16,9 @@ from services.contract import TAG_ROLL, TAG_SPEC, TAG_TEMPLATE
 
 # Replacing by load, or for the balance of zones, would move machines under the roll's hands. Not
 # ScheduledActions: the time to live is one, and one that is missed is not made up for.
-SUSPENDED: Final = ["AlarmNotification", "AZRebalance"]
+SUSPENDED: Final = ("AlarmNotification", "AZRebalance")
+# A new balancer gets clients from the roll, when it knows its targets.
+SUSPENDED_IN_FRONT: Final = (*SUSPENDED, "AddToLoadBalancer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +52,12 @@ def begin(aws: Aws, group: Group, template: str) -> Note:
         note = Note(min=group.min, max=group.max, desired=group.desired, version=version, spec=spec)
         tag = {**_tag(group), "Value": str(note), "PropagateAtLaunch": False}
         aws.call("autoscaling", "create_or_update_tags", Tags=[tag])
-    if set(SUSPENDED) - set(group.suspended):
+    if set(_suspended(group)) - set(group.suspended):
         aws.call(
             "autoscaling",
             "suspend_processes",
             AutoScalingGroupName=group.ident,
-            ScalingProcesses=SUSPENDED,
+            ScalingProcesses=_suspended(group),
         )
     return note
 
@@ -74,7 +76,7 @@ def end(aws: Aws, group: Group, note: Note) -> None:
         "autoscaling",
         "resume_processes",
         AutoScalingGroupName=group.ident,
-        ScalingProcesses=SUSPENDED,
+        ScalingProcesses=_suspended(group),
     )
     aws.call("autoscaling", "delete_tags", Tags=[_tag(group)])
 
@@ -87,6 +89,10 @@ def revert(aws: Aws, template: str, note: Note) -> None:
     aws.call(
         "ec2", "create_tags", Resources=[template], Tags=[{"Key": TAG_SPEC, "Value": note.spec}]
     )
+
+
+def _suspended(group: Group) -> list[str]:
+    return list(SUSPENDED if group.cluster else SUSPENDED_IN_FRONT)
 
 
 def _before(aws: Aws, group: Group, template: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from orchestrator.deploy.machines import TYPES, Architecture
 from orchestrator.deploy.problems import nearest
-from services.contract import CLUSTER_LARGE, CLUSTER_MICRO, PROJECT
+from services.contract import CLUSTER_LARGE, CLUSTER_MICRO, DRAIN_FRONT_S, PROJECT
 
 MAX_GROUP: Final = 100  # machines of one group; more is likely a slip of the finger
 MIN_TTL_S: Final = 15 * 60
@@ -113,7 +113,9 @@ class Balancer(_Frozen):
 
     type: TypeName = "t3.small"
     count: Annotated[int, Field(ge=1, le=MAX_BALANCERS)] = 1
-    deregistration_delay_s: Annotated[int, Field(ge=0, le=3600)] = 60  # with several
+    # With several. A balancer is told to end DRAIN_FRONT_S after it was taken out: its clients need
+    # a moment to hear of it before they are cut off.
+    deregistration_delay_s: Annotated[int, Field(ge=DRAIN_FRONT_S + 15, le=3600)] = 60
 
 
 class Alb(_Frozen):

@@ -6,6 +6,7 @@ machine's now. New ones are answered as soon as the network knows.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from orchestrator.aws.door import Aws
@@ -33,34 +34,42 @@ def wait_fit(aws: Aws, new: str, old: str, report: Report, patience: Patience) -
             views = Balancers(aws, online, patience).look()
         except CloudError as error:
             return f"balancer {new} boots ({error.cause[-60:]})"
-        return unfit(views, new, old)
+        return unfit(views, new, [old])
 
     wait_until("the new balancer", missing, report, patience)
 
 
-def unfit(views: Views, new: str, old: str) -> str:
-    """Pure. What keeps `new` from taking over; empty when nothing does."""
+def unfit(views: Views, new: str, olds: Collection[str]) -> str:
+    """Pure. What keeps `new` from taking over; empty when nothing does.
+
+    A cluster that the new one does not have is not wanted any more.
+    """
     view = views[new]
     if not view.ready:
         return f"balancer {new} is not ready"
-    lacking = _healthy(views.get(old)) - _healthy(view)
+    known_to = [_healthy(views[old], view.clusters) for old in olds if old in views]
+    lacking = set[str]().union(*known_to) - _healthy(view, view.clusters)
     return f"balancer {new} lacks {len(lacking)} healthy targets" if lacking else ""
 
 
-def stop_serving(aws: Aws, ident: str, report: Report, patience: Patience) -> None:
-    """Let a balancer that is to end finish what it has. It ends all the same: trouble is told."""
+def stop_serving(aws: Aws, idents: Collection[str], report: Report, patience: Patience) -> None:
+    """Let balancers that are to end finish what they have. They end all the same: trouble is
+    told.
+    """
+    named = f"balancer {', '.join(idents)}"
     try:
-        if ident not in known(aws, [ident]):
+        reached = known(aws, idents)
+        if not reached:
             return
-        report(f"drain balancer {ident}")
-        ran = run(aws, [ident], _STOP, patience, timeout_s=2 * DRAIN_STOP_S, about="stop")[ident]
+        report(f"drain {named}")
+        ended = run(aws, reached, _STOP, patience, timeout_s=2 * DRAIN_STOP_S, about="stop")
     except CloudError as error:
-        report(f"balancer {ident} was not drained: {error.cause}")
+        report(f"{named} was not drained: {error.cause}")
         return
-    if ran.status:
-        report(f"balancer {ident} was not drained: {ran.errors.strip()[-100:]}")
+    for ident, ran in ended.items():
+        if ran.status:
+            report(f"balancer {ident} was not drained: {ran.errors.strip()[-100:]}")
 
 
-def _healthy(view: View | None) -> set[str]:
-    targets = view.targets if view else ()
-    return {target.ident for target in targets if target.state == "healthy"}
+def _healthy(view: View, clusters: Collection[str]) -> set[str]:
+    return {t.ident for t in view.targets if t.state == "healthy" and t.cluster in clusters}

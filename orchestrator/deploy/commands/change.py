@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.aws.errors import CloudError
-from orchestrator.clouds import STATE
+from orchestrator.clouds import STATE, pace
 from orchestrator.deploy.commands.terminal import (
     FILE,
     File,
@@ -25,9 +25,10 @@ from orchestrator.deploy.load import load
 from orchestrator.deploy.members import members
 from orchestrator.deploy.outside import internet
 from orchestrator.deploy.plan import make_plan
+from orchestrator.deploy.replace import Speed
 from orchestrator.deploy.resource import Scope
-from orchestrator.deploy.roll import Speed, roll_back
-from orchestrator.deploy.roll import roll as roll_machines
+from orchestrator.deploy.roll import roll as roll_workers
+from orchestrator.deploy.roll import roll_back, roll_balancers
 from orchestrator.deploy.scale import scale as scale_groups
 from orchestrator.deploy.settings import Tags
 
@@ -92,27 +93,41 @@ def roll(
     warm_s: Annotated[float, typer.Option("--warm", min=0, help="Healthy for so long.")] = 10,
     image_tag: Annotated[str | None, typer.Option(help="Not the image pushed last.")] = None,
     max_error_rate: Annotated[float, typer.Option(min=0, max=1)] = MAX_ERROR_RATE,
+    balancer: Annotated[bool, typer.Option("--balancer", help="Balancers, not workers.")] = False,
     back: Annotated[bool, typer.Option("--back", help="Take back one that is unfinished.")] = False,
     state: State = STATE,
 ) -> None:
-    """Replace workers by a new version: new up, healthy, warm; old drained, gone. Or back again."""
+    """Replace workers (or balancers) by a new version: new up, healthy, warm; old drained, gone.
+
+    Or back again.
+    """
     with one_line_errors():
+        if balancer and cluster:
+            raise CloudError("roll --balancer", "balancers are of no cluster", "leave one out")
         deployment = load(file)
         if image_tag is not None:
-            room = {"balancer": deployment.tag_of("balancer"), "worker": image_tag}
+            room = {name: deployment.tag_of(name) for name in ("balancer", "worker")}
+            room["balancer" if balancer else "worker"] = image_tag
             deployment = deployment.model_copy(update={"image_tag": Tags(**room)})
         aws = open_door(deployment.region)
         speed = Speed(
-            batch=_batch(batch), pause_s=pause_s, warm_s=warm_s, max_error_rate=max_error_rate
+            batch=_batch(batch),
+            pause_s=pause_s,
+            warm_s=warm_s,
+            notice_s=pace().notice_s,
+            max_error_rate=max_error_rate,
         )
         with open_journal(aws, deployment, state) as journal:
             around = surroundings()
             if back:
                 number = roll_back(aws, deployment.name, speed, journal, around)
+            elif balancer:
+                made = make_plan(aws, deployment, internet())
+                number = roll_balancers(aws, made, speed, journal=journal, around=around)
             else:
                 made = make_plan(aws, deployment, internet())
                 names = cluster or [one.name for one in deployment.clusters]
-                number = roll_machines(aws, made, names, speed, journal=journal, around=around)
+                number = roll_workers(aws, made, names, speed, journal=journal, around=around)
         console().print(f"{number} machines replaced")
         if image_tag is not None:
             console().print(f"the next up or roll goes to the newest image; keep: {image_tag}")

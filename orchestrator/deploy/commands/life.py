@@ -29,7 +29,9 @@ from orchestrator.deploy.plan import make_plan
 from orchestrator.deploy.progress import shown
 from orchestrator.deploy.provision import provision
 from orchestrator.deploy.ready import wait_ready
+from orchestrator.deploy.replace import Speed
 from orchestrator.deploy.resource import Scope
+from orchestrator.deploy.roll import refresh_balancers
 from orchestrator.deploy.show import plan_shown
 
 app = typer.Typer()
@@ -65,6 +67,8 @@ def up(file: File = FILE, yes: Yes = False, ttl: Ttl = None, state: State = STAT
                 typer.confirm("Go on?", abort=True)
             with shown(console()) as (line, turn):
                 provision(aws, made, journal, surroundings(line, turn))
+            speed = Speed(notice_s=pace().notice_s)
+            refresh_balancers(aws, made, speed, journal=journal, around=surroundings())
         for front in wait_ready(aws, Scope(made.deployment), status_of, surroundings()):
             console().print(f"{front.name}: {front.url}/")
 

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from services.contract import (
     DRAIN_DEADLINE_S,
+    DRAIN_FRONT_S,
     DRAIN_NOTICE_S,
     DRAIN_SPOT_S,
     DRAIN_STOP_S,
@@ -25,8 +26,6 @@ Role = Literal["worker", "balancer"]
 
 _HERE: Final = Path(__file__).parent
 _FILES: Final = ("drain.sh", "steelyard.service", "steelyard-drain.service")
-# A load balancer in front has had the group's word; its own checks may need as long to follow.
-_BALANCER_NOTICE_S: Final = 30
 
 
 def host_files(
@@ -35,7 +34,7 @@ def host_files(
     """Texts by file name. `group` is the Auto Scaling group of the machine, with its hook;
     `notice_s` how long whoever sends it requests needs to see that it goes.
     """
-    usual_s = DRAIN_NOTICE_S if role == "worker" else _BALANCER_NOTICE_S
+    usual_s = DRAIN_NOTICE_S if role == "worker" else DRAIN_FRONT_S
     environment = {
         "ROLE": role,
         "REGION": region,

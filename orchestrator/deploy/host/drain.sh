@@ -116,6 +116,7 @@ drain_worker() { # balancers see 503 on /readyz and send no more; who still asks
 }
 
 drain_balancer() { # its load balancer has been told by the group; its own drain is its end
+  if ! runs; then told "the container has ended" && return; fi # a roll has drained it
   rest "$NOTICE_S"
   docker stop -t $((LIMIT > SECONDS ? LIMIT - SECONDS : 1)) steelyard >/dev/null &
   while kill -0 $! 2>/dev/null; do

@@ -33,6 +33,8 @@ class Fleet:
     counts: Callable[[Any], tuple[int, int]] = lambda _instance: (0, 0)  # requests, errors
     ready: Callable[[str], bool] = lambda _balancer: True
     blind: Callable[[str], bool] = lambda _balancer: False  # it sees none as healthy
+    seen_by: Callable[[str], tuple[int, int]] | None = None  # counts of every target, by balancer
+    without: dict[str, set[str]] = field(default_factory=dict)  # clusters, by balancer
     boots: dict[str, str] = field(default_factory=dict)  # what failed, by instance
     pending: dict[str, list[int]] = field(default_factory=dict)  # answers to come, by instance
     draining: set[str] = field(default_factory=set)  # targets
@@ -75,9 +77,17 @@ class Fleet:
             state = "unknown" if self.blind(balancer) else state
             answers = self.pending.get(ident, [])
             pending = answers.pop(0) if answers else 0
-            targets.append([cluster, name, None, address, state, pending, *self.counts(one), 99.0])
+            counted = self.seen_by(balancer) if self.seen_by else self.counts(one)
+            targets.append([cluster, name, None, address, state, pending, *counted, 99.0])
         self.capacity.append(sum(t[0] == "cluster1" and t[4] == "healthy" for t in targets))
-        return {"ready": self.ready(balancer), "unknown": [], "targets": targets}
+        names = {_tag(one, TAG_CLUSTER) for one in workers.values()}
+        clusters = sorted(names - self.without.get(balancer, set()))
+        return {
+            "ready": self.ready(balancer),
+            "unknown": [],
+            "clusters": clusters,
+            "targets": [target for target in targets if target[0] in clusters],
+        }
 
 
 class _Inline:

@@ -15,8 +15,11 @@ from unittest.mock import patch
 from orchestrator import ecr
 from orchestrator.deploy.kill import enabled_regions, kill
 from orchestrator.deploy.least_privilege import RECORDED, action_of, page
+from orchestrator.deploy.replace import Speed
+from orchestrator.deploy.roll import refresh_balancers
 from orchestrator.localcloud.gaps import filled
-from tests.orchestrator.aws.account import REGION, Account, an_account, changed
+from services.contract import IMAGE_BALANCER
+from tests.orchestrator.aws.account import REGION, Account, an_account, changed, put_image
 from tests.orchestrator.aws.fleet import a_fleet
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "aws-permissions.md"
@@ -49,6 +52,11 @@ def live(account: Account) -> None:
     account.up()
     account.deployment = changed(**{"ttl: 4h": "front: both\nbalancer: {count: 2}"})
     account.up()
+    put_image(IMAGE_BALANCER, "second", seconds_later=60)
+    plan = account.up()
+    with account.journal as journal:
+        quick = Speed(warm_s=0, notice_s=0)
+        refresh_balancers(aws, plan, quick, journal=journal, around=account.around)
     enabled_regions(aws)
     kill(aws, [REGION], account.told.append, account.around.patience)
 

@@ -19,7 +19,7 @@ from tests.orchestrator.aws.fleet import a_fleet
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    quick = Pace(patience=Patience(5, 0), settle=Patience(0, 0))
+    quick = Pace(patience=Patience(5, 0), settle=Patience(0, 0), notice_s=0)
     for module in (terminal, life, look):
         monkeypatch.setattr(module, "pace", lambda: quick)
     monkeypatch.setenv("STEELYARD_STATE", str(tmp_path / "state"))

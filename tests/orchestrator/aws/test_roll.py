@@ -11,9 +11,10 @@ import pytest
 from orchestrator.aws.door import Call, Phase
 from orchestrator.aws.errors import CloudError
 from orchestrator.deploy.members import Group, members
+from orchestrator.deploy.replace import RollHaltedError, Speed, size
 from orchestrator.deploy.resource import Scope
 from orchestrator.deploy.resources import BY_NAME
-from orchestrator.deploy.roll import RollHaltedError, Speed, roll, roll_back, size
+from orchestrator.deploy.roll import roll, roll_back
 from services.contract import IMAGE_WORKER, TAG_TEMPLATE
 from tests.orchestrator.aws.account import Account, Killed, put_image
 from tests.orchestrator.aws.fleet import Fleet, a_fleet
