@@ -4,10 +4,12 @@
     request      a request and its attempts
     machine      what stands behind a target: processor sharing, slots and a queue, changing speed
     work         how much work a request is
-    happenings   what befalls machines: a neighbour that moves
+    arrivals     when requests come
+    happenings   what befalls machines: a neighbour, credits that run out, pauses, failures
+    changes      machines that come and go: crash, scale-out, deploy
     scenario     all of it put together, as frozen data
-    oracle       the choices of someone who knows
-    fronts       who decides: balancers with their processes, or an oracle
+    oracle       in the balancers' place, someone who knows
+    fronts       the balancers: processes with a view each
     simulation   one run: scenario, policy, seed -> latencies
     compare      policies x seeds, ratios to the oracle with confidence intervals
     table        that, to be read
@@ -39,24 +41,42 @@ Tune on seeds 0-9; what is published is of seeds 100-109.
 
 from __future__ import annotations
 
+from loadtest.arena.arrivals import Arrivals, Bursty, Diurnal, Poisson
+from loadtest.arena.changes import Crash, Deploy, ScaleOut
 from loadtest.arena.compare import ORACLE, Cell, Ratio, compare
-from loadtest.arena.happenings import Antagonist, Happening
+from loadtest.arena.happenings import Antagonist, Credits, Failing, Happening, Pauses, Slowdown
+from loadtest.arena.oracle import CentralQueue
 from loadtest.arena.scenario import Group, Scenario
 from loadtest.arena.simulation import Run, Simulation, simulate
 from loadtest.arena.table import tables
-from loadtest.arena.work import Exponential, Work
+from loadtest.arena.work import Exponential, Fixed, LogNormal, Pareto, Work
 
 __all__ = [
     "ORACLE",
     "Antagonist",
+    "Arrivals",
+    "Bursty",
     "Cell",
+    "CentralQueue",
+    "Crash",
+    "Credits",
+    "Deploy",
+    "Diurnal",
     "Exponential",
+    "Failing",
+    "Fixed",
     "Group",
     "Happening",
+    "LogNormal",
+    "Pareto",
+    "Pauses",
+    "Poisson",
     "Ratio",
     "Run",
+    "ScaleOut",
     "Scenario",
     "Simulation",
+    "Slowdown",
     "Work",
     "compare",
     "simulate",

@@ -13,12 +13,15 @@ from math import exp, log, sqrt
 from statistics import fmean, stdev
 from typing import Final
 
+from loadtest.arena.oracle import CentralQueue
 from loadtest.arena.scenario import Scenario
 from loadtest.arena.simulation import Run, simulate
 from services.balancer.config import PolicySpec
 from services.balancer.pick import build
 
 ORACLE: Final = "oracle"
+CENTRAL_QUEUE: Final = "central_queue"
+ORACLES: Final = (ORACLE, CENTRAL_QUEUE)
 # Student's t, 97.5 %, by degrees of freedom from 1; beyond, the normal distribution's.
 # fmt: off
 T_975: Final = (
@@ -113,6 +116,8 @@ def one_run(task: tuple[Scenario, str, int]) -> Figures:
     scenario, policy, seed = task
     if policy == ORACLE:
         return Figures.of(simulate(scenario, None, seed))
+    if policy == CENTRAL_QUEUE:
+        return Figures.of(simulate(scenario, CentralQueue, seed))
     spec = spec_of(policy)
     return Figures.of(simulate(scenario, lambda: build(spec), seed))
 

@@ -7,12 +7,11 @@ shared memory, only from lists; balancers know of each other by load reports alo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final, Protocol
 
 from loadtest.arena.machine import Machine, Mode
-from loadtest.arena.oracle import ShortestExpectedDelay
 from loadtest.arena.request import Attempt, Request
 from services.balancer.cluster import Cluster
 from services.balancer.config import PolicySpec
@@ -32,15 +31,23 @@ class Front(Protocol):
     hears_latency: bool  # whether load reports need the latency at pending
 
     def place(self, request: Request, now: float) -> Attempt | None:
-        """Choose a machine; None when there is none to choose."""
+        """Choose a machine; None when there is none to choose, or none yet."""
         ...
 
     def ended(self, attempt: Attempt, how: str, now: float) -> None:
         """`how`: "answered", "failed" (the target's fault), or "abandoned" (the client left)."""
         ...
 
-    def see(self, machine: Machine, health: Health, *, draining: bool, now: float) -> None:
-        """What the control plane says of a machine has changed."""
+    def see(
+        self,
+        machine: Machine,
+        health: Health,
+        *,
+        draining: bool,
+        now: float,
+        balancer: int | None = None,
+    ) -> None:
+        """What the control plane of one balancer, or of all, says of a machine has changed."""
         ...
 
     def probe(self, machines: Sequence[Machine], network_s: float, now: float) -> None:
@@ -80,6 +87,7 @@ class Balancers:
         make_policy: Callable[[], Policy],
         machines: Sequence[Machine],
         *,
+        at_start: Sequence[Machine],
         weights: Sequence[int],
         balancers: int,
         processes: int,
@@ -99,7 +107,7 @@ class Balancers:
                 self.views.append(View(make_policy(), rng, rows[process], others, balancer))
         told = isinstance(self.views[0].cluster.policy, WeightedRoundRobin)
         self._weights = weights if told else [1] * len(machines)
-        for machine in machines:
+        for machine in at_start:
             self.see(machine, Health.HEALTHY, draining=False, now=0.0)
         first = next(iter(self.views[0].cluster.targets.values()))
         self.hears_latency = type(first.load).reported is not Load.reported
@@ -137,9 +145,9 @@ class Balancers:
         *,
         draining: bool,
         now: float,
-        balancers: Collection[int] | None = None,
+        balancer: int | None = None,
     ) -> None:
-        """As the control planes of `balancers` (all) see it."""
+        """As the control plane of one balancer, or of all, sees it."""
         self._version += 1
         picture = TargetPicture(
             id=f"arena/10.0.0.0:{machine.index}",
@@ -152,7 +160,7 @@ class Balancers:
             draining=draining,
         )
         for view in self.views:
-            if balancers is None or view.balancer in balancers:
+            if balancer is None or view.balancer == balancer:
                 view.cluster.upsert(picture, self._version)
 
     def probe(self, machines: Sequence[Machine], network_s: float, now: float) -> None:
@@ -171,28 +179,3 @@ def probe_answer(machine: Machine, network_s: float, now: float) -> tuple[Any, A
     share = max(1.0, (machine.pending + 1) / machine.cores)
     latency_s = 2 * network_s + PROBE_WORK_S * share / machine.speed
     return latency_s, float(machine.pending), machine.cpu(now)
-
-
-class AllKnowing:
-    """Shortest expected delay, in a balancer's place."""
-
-    hears_latency = False
-
-    def __init__(self, machines: Sequence[Machine], rng: Random) -> None:
-        self._oracle = ShortestExpectedDelay(machines, rng)
-
-    def place(self, request: Request, now: float) -> Attempt | None:
-        machine = self._oracle.choose()
-        return None if machine is None else Attempt(request, machine, now)
-
-    def ended(self, attempt: Attempt, how: str, now: float) -> None:
-        pass
-
-    def see(self, machine: Machine, health: Health, *, draining: bool, now: float) -> None:
-        if health is Health.HEALTHY and not draining:
-            self._oracle.admit(machine)
-        else:
-            self._oracle.bar(machine)
-
-    def probe(self, machines: Sequence[Machine], network_s: float, now: float) -> None:
-        pass

@@ -34,12 +34,12 @@ class Mode(Enum):
 class Machine:
     """One machine. `finished(attempt, now)` is called when a request's work is done.
 
-    `nominal` is its speed, `speed` what is left of it now; 0 is frozen. `pending` counts what runs
+    `nominal` is its speed, `speed` what is left of it now; 0 is frozen. `provided` is its cores,
+    `cores` what it may use of them now. `pending` counts what runs
     and what waits.
     """
 
     __slots__ = (
-        "_busy_s",
         "_cpu",
         "_cpu_at",
         "_due",
@@ -51,6 +51,7 @@ class Machine:
         "_queue",
         "_rate",
         "_running",
+        "_used_then",
         "_virtual",
         "coming",
         "cores",
@@ -58,8 +59,10 @@ class Machine:
         "mode",
         "nominal",
         "pending",
+        "provided",
         "slots",
         "speed",
+        "used_s",
         "watch",
     )
 
@@ -74,7 +77,8 @@ class Machine:
         slots: int | None = None,
     ) -> None:
         self.index = index
-        self.cores = cores
+        self.cores: float = cores
+        self.provided = cores
         self.nominal = speed
         self.speed = speed
         self.slots = slots or 1 << 60
@@ -92,7 +96,8 @@ class Machine:
         self._now = 0.0
         self._rate = speed
         self._due = NEVER_S  # of the earliest look that is already asked for
-        self._busy_s = 0.0  # core-seconds used since `_cpu_at`
+        self.used_s = 0.0  # core-seconds, up to the last change or `bring_up`
+        self._used_then = 0.0  # at `_cpu_at`
         self._cpu = 0.0
         self._cpu_at = 0.0
 
@@ -132,6 +137,7 @@ class Machine:
         self._running = 0
         self.pending = 0
         self._virtual = 0.0
+        self._set_rate()
         if self.watch is not None:
             self.watch(self)
         return lost
@@ -145,6 +151,26 @@ class Machine:
         if self.watch is not None:
             self.watch(self)
 
+    def grant(self, cores: float, now: float) -> None:
+        """From now on this many cores may be used, of those provided; not a whole number always."""
+        if cores != self.cores:
+            self._advance(now)
+            self.cores = cores
+            self._set_rate()
+            self._look_ahead()
+            if self.watch is not None:
+                self.watch(self)
+
+    def bring_up(self, now: float) -> None:
+        """Count what was used until now."""
+        self._advance(now)
+
+    def set_mode(self, mode: Mode) -> None:
+        """What becomes of requests that arrive from now on."""
+        self.mode = mode
+        if self.watch is not None:
+            self.watch(self)
+
     def cpu(self, now: float) -> float:
         """The share of its cores that was in use lately, 0 to 1, as a worker would report it.
 
@@ -152,8 +178,8 @@ class Machine:
         """
         if now - self._cpu_at >= CPU_WINDOW_S:
             self._advance(now)
-            self._cpu = self._busy_s / (self.cores * (now - self._cpu_at))
-            self._busy_s = 0.0
+            self._cpu = (self.used_s - self._used_then) / (self.provided * (now - self._cpu_at))
+            self._used_then = self.used_s
             self._cpu_at = now
         return self._cpu
 
@@ -183,7 +209,7 @@ class Machine:
             running = self._running
             if running:
                 self._virtual += elapsed * self._rate
-                self._busy_s += elapsed * (running if running < self.cores else self.cores)
+                self.used_s += elapsed * (running if running < self.cores else self.cores)
             else:
                 self._virtual = 0.0  # starts over, so that rounding does not grow with time
                 if self._heap:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from loadtest.arena.arrivals import POISSON, Arrivals
 from loadtest.arena.work import EXPONENTIAL, Work
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Scenario:
     machines: tuple[Group, ...]
     load: float
     why: str = ""
+    arrivals: Arrivals = POISSON
     work: Work = EXPONENTIAL
     requests: int = 20_000
     warmup_s: float = 5.0

@@ -10,15 +10,18 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import ceil, fsum, log
+from math import ceil, fsum
 from random import Random
-from typing import Final
+from typing import Final, cast
 
-from loadtest.arena.events import NEVER_S, Events
-from loadtest.arena.fronts import AllKnowing, Balancers, Front, View
+from loadtest.arena.changes import Deploy, ScaleOut
+from loadtest.arena.events import Events
+from loadtest.arena.fronts import Balancers, Front, View
+from loadtest.arena.happenings import Happening
 from loadtest.arena.machine import Machine, Mode
+from loadtest.arena.oracle import CentralQueue, ShortestExpectedDelay
 from loadtest.arena.request import Attempt, Request
-from loadtest.arena.scenario import Scenario
+from loadtest.arena.scenario import Group, Scenario
 from services.balancer.pick.policy import Policy
 from services.balancer.target import Target
 from services.worker.latency import LatencyAtPending
@@ -51,40 +54,48 @@ class Run:
 
 
 class Simulation:
-    """One scenario, one seed, one policy (`make_policy` once a process) or None: the oracle."""
+    """One scenario, one seed, one policy (`make_policy` once a process).
+
+    None instead of a policy is the oracle of the shortest expected delay; `CentralQueue` the other.
+    """
 
     def __init__(
-        self, scenario: Scenario, make_policy: Callable[[], Policy] | None, seed: int
+        self,
+        scenario: Scenario,
+        make_policy: Callable[[], Policy] | type[CentralQueue] | None,
+        seed: int,
     ) -> None:
         self.scenario = scenario
         self.seed = seed
         self.events = Events()
         self.machines: list[Machine] = []
-        for group in scenario.machines:
-            for _ in range(group.count):
-                machine = Machine(
-                    len(self.machines),
-                    self.events,
-                    self._worked,
-                    cores=group.cores,
-                    speed=group.speed,
-                    slots=group.slots,
-                )
-                self.machines.append(machine)
-        weights = [group.weight for group in scenario.machines for _ in range(group.count)]
+        self._weights: list[int] = []
+        self.groups = [self._add(group) for group in scenario.machines]
+        self.at_start = tuple(self.machines)
+        self.extras: dict[Happening, list[Machine]] = {}  # not there yet
+        for happening in scenario.happenings:
+            if isinstance(happening, ScaleOut | Deploy):
+                groups = map(self._add, happening.added(scenario))
+                self.extras[happening] = [machine for group in groups for machine in group]
+        for machine in self.machines[len(self.at_start) :]:
+            machine.mode = Mode.REFUSING
         self.front: Front
         if make_policy is None:
-            self.front = AllKnowing(self.machines, self.chance("oracle"))
+            self.front = ShortestExpectedDelay(self.at_start, self.chance("oracle"))
+        elif make_policy is CentralQueue:
+            self.front = CentralQueue(self.at_start, self.chance("oracle"), self._send)
         else:
             self.front = Balancers(
-                make_policy,
+                cast("Callable[[], Policy]", make_policy),
                 self.machines,
-                weights=weights,
+                at_start=self.at_start,
+                weights=self._weights,
                 balancers=scenario.balancers,
                 processes=scenario.processes,
                 chance=self.chance,
                 probe=self._probe,
             )
+        self._central = self.front if isinstance(self.front, CentralQueue) else None
         self._network_s = scenario.network_s
         self._medians = [LatencyAtPending() for _ in self.machines]
         self._reports: list[tuple[float, float | None]] = [(-1.0, None)] * len(self.machines)
@@ -93,6 +104,22 @@ class Simulation:
         self._open = 0
         self._deadlines: deque[Request] = deque()
         self._placed = [0] * len(self.machines)
+
+    def _add(self, group: Group) -> list[Machine]:
+        made = [
+            Machine(
+                len(self.machines) + place,
+                self.events,
+                self._worked,
+                cores=group.cores,
+                speed=group.speed,
+                slots=group.slots,
+            )
+            for place in range(group.count)
+        ]
+        self.machines += made
+        self._weights += [group.weight] * group.count
+        return made
 
     def chance(self, whose: str) -> Random:
         """A source of chance that depends on the seed and on what it is for."""
@@ -142,23 +169,23 @@ class Simulation:
         return Run(latencies, self._failed, simulated, tuple(self._placed))
 
     def _arrivals(self) -> Iterator[tuple[float, float]]:
-        times = self.chance("arrivals").random
+        scenario = self.scenario
         works = self.chance("work")
-        draw = self.scenario.work.draw
-        mean_s = 1.0 / self.scenario.rate
-        now = 0.0
-        while now < NEVER_S:
-            now -= log(1.0 - times()) * mean_s
-            yield now, draw(works)
+        draw = scenario.work.draw
+        for at_s in scenario.arrivals.times(scenario.rate, self.chance("arrivals")):
+            yield at_s, draw(works)
 
     # A request's way: _place, _arrive, (work), _worked, _answered; or _lost, _give_up.
 
     def _place(self, request: Request, now: float) -> None:
         attempt = self.front.place(request, now)
         request.attempt = attempt
-        if attempt is None:
+        if attempt is not None:
+            self._send(attempt, now)
+        elif self._central is None:
             self._end(request, now, failed=True)
-            return
+
+    def _send(self, attempt: Attempt, now: float) -> None:
         machine = attempt.machine
         self._placed[machine.index] += 1
         if self._network_s:
@@ -189,6 +216,8 @@ class Simulation:
     def _worked(self, attempt: Attempt, now: float) -> None:
         machine = attempt.machine
         attempt.at_work = False
+        if self._central is not None:
+            self._central.next(now)
         latency_s = None
         if self.front.hears_latency:
             latency_s = self._latency_at_pending(attempt, now)
@@ -238,6 +267,8 @@ class Simulation:
             attempt.gone = True
             self.front.ended(attempt, "abandoned", now)
         self._end(request, now, failed=True)
+        if self._central is not None:
+            self._central.next(now)
 
     def _end(self, request: Request, now: float, *, failed: bool) -> None:
         request.ended = True
@@ -256,6 +287,8 @@ class Simulation:
             self.events.at(now + self._network_s, self._lost, attempt)
 
     def _probe_round(self, now: float, _: None) -> None:
+        if self._central is not None:
+            self._central.next(now)  # who came, or thawed, without anybody's request ending
         self.front.probe(self.machines, self._network_s, now)
         self.events.at(now + self.scenario.probe_interval_s, self._probe_round)
 
@@ -278,6 +311,10 @@ class Simulation:
         target.load.reported(*report, now)
 
 
-def simulate(scenario: Scenario, make_policy: Callable[[], Policy] | None, seed: int) -> Run:
-    """Run `scenario` once with a policy, or with the oracle (None)."""
+def simulate(
+    scenario: Scenario,
+    make_policy: Callable[[], Policy] | type[CentralQueue] | None,
+    seed: int,
+) -> Run:
+    """Run `scenario` once with a policy, or with an oracle (None, CentralQueue)."""
     return Simulation(scenario, make_policy, seed).run()
