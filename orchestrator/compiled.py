@@ -24,7 +24,17 @@ HOT: Final = (
         BALANCER / "dataplane" / f"{name}.py"
         for name in (
             *("http1", "chunked", "errors", "route", "key", "retry", "observe"),
-            *("exchange", "forward", "client", "accept", "tunnel", "origins", "deadlines", "plane"),
+            *(
+                "failure",
+                "exchange",
+                "forward",
+                "client",
+                "accept",
+                "tunnel",
+                "origins",
+                "deadlines",
+                "plane",
+            ),
         )
     ),
     *(BALANCER / f"{name}.py" for name in ("load", "target", "cluster")),

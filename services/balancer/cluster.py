@@ -17,7 +17,8 @@ from collections.abc import Callable, Collection
 from random import Random
 from typing import Final, Generic, TypeVar, cast
 
-from services.balancer.config import Ejection, PolicySpec
+from services.balancer.budget import RetryBudget
+from services.balancer.config import Ejection, PolicySpec, Retry
 from services.balancer.ejection import Ejector
 from services.balancer.ledger import CLUSTER_CELLS, ClusterCell
 from services.balancer.load import Load
@@ -43,6 +44,7 @@ class Cluster(Generic[T]):
         *,
         panic_percent: float = 0.0,
         ejection: Ejection | None = None,
+        retry: Retry | None = None,
         counts: list[int] | None = None,
     ) -> None:
         self.name = name
@@ -50,6 +52,9 @@ class Cluster(Generic[T]):
         self.panic_percent = panic_percent  # of the targets eligible; below it, panic; 0: never
         self.panicking = False
         self.counts = counts or [0] * CLUSTER_CELLS  # by ClusterCell
+        self.requests = 0  # placed here by this process, each counted once
+        self.budget = RetryBudget(retry or Retry())
+        self.until_try = 0.0  # a first try's deadline, set by whoever knows the time
         self._make = make
         self._eligible: Roster[T] = Roster()
         self._proven: Roster[T] = Roster()  # not draining, healthy now or before
@@ -158,6 +163,15 @@ class Cluster(Generic[T]):
         """Remove the targets that a full picture did not name."""
         stale = [t.id for t in self.targets.values() if t.version != version]
         return [t for t in map(self.remove, stale) if t is not None]
+
+    def tick(self, now: float) -> None:
+        """What time alone changes; to be called all the time."""
+        self.budget.roll(now, self.requests)
+        self.ejector.tick(now)
+
+    def another_than(self, tried: Collection[Target]) -> bool:
+        """Whether a candidate with room is left that was not tried."""
+        return any(t not in tried and not t.full for t in self.candidates)
 
     def settle(self) -> None:
         """Decide who the candidates are; after any change of who is eligible, or of the threshold.

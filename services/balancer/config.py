@@ -108,6 +108,16 @@ class Ejection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """When a request that may be repeated goes to another target, and how many may."""
+
+    try_s: float = 15.0  # without a response head, if another target may be tried instead
+    budget_percent: float = 20.0  # of the cluster's requests in the window ...
+    budget_per_s: float = 3.0  # ... and so many a second besides, shared by the processes
+    budget_window_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterConfig:
     """A named set of targets that serve the same routes."""
 
@@ -119,6 +129,7 @@ class ClusterConfig:
     max_pending: int = 1024  # per target, over all data-plane processes
     panic_percent: float = 50.0  # of the targets eligible; below it all are used. 0: never. Envoy's
     ejection: Ejection = Ejection()
+    retry: Retry = Retry()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +164,7 @@ class Timeouts:
     body_idle_s: float = 30.0  # between two pieces of a body, either way
     connect_s: float = 2.0  # to open a connection to a target
     request_s: float = 3_600.0  # a whole request, retries included; tunnels have their own limits
-    response_head_s: float = 60.0  # from the request sent to the response head
+    response_head_s: float = 60.0  # from a request's arrival to the response head, retries included
     keep_alive_s: float = 60.0  # an idle client connection
     target_keep_alive_s: float = 4.0  # an idle pooled one; below uvicorn's own 5 s
     tunnel_idle_s: float = 300.0  # between two pieces in a tunnel, whichever way

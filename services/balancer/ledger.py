@@ -65,6 +65,7 @@ class ClusterCell(_Cells):
     ELIGIBLE = auto()  # gauge: targets
     PANICKING = auto()  # gauge: 1 while all targets are used because too few are eligible
     PANICS = auto()  # times that it began
+    RETRIES_REFUSED = auto()  # by the budget
 
 
 class TargetCell(_Cells):

@@ -117,11 +117,13 @@ class LedgerCollector(Collector):
     def _clusters(self) -> Iterator[Metric]:
         panic = _gauge("panic", "1 while too few targets are eligible: all are used", ("cluster",))
         panics = _counter("panics", "Times that a process began to use all", ("cluster",))
+        refused = _counter("retries_refused", "Retries that the budget refused", ("cluster",))
         for column, name in enumerate(self._fleet.clusters):
             rows = self._ledger.cluster_rows(column)
             panic.add_metric((name,), any(row[ClusterCell.PANICKING] for row in rows))
             panics.add_metric((name,), sum(row[ClusterCell.PANICS] for row in rows))
-        yield from (panic, panics)
+            refused.add_metric((name,), sum(row[ClusterCell.RETRIES_REFUSED] for row in rows))
+        yield from (panic, panics, refused)
 
     def _sources(self) -> Iterator[Metric]:
         failing = _gauge(

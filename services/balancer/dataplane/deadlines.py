@@ -38,11 +38,11 @@ class Deadlines:
         self._loop = loop
         self._clock = clock
         self._on_sweep = on_sweep
-        self._interval_s = period_s / SLICES
+        self.interval_s = period_s / SLICES
         self._slices: tuple[set[Watched], ...] = tuple(set() for _ in range(SLICES))
         self._turn = 0
         self._next_slice = 0
-        self._timer: asyncio.TimerHandle | None = loop.call_later(self._interval_s, self._sweep)
+        self._timer: asyncio.TimerHandle | None = loop.call_later(self.interval_s, self._sweep)
 
     def watch(self, one: Watched) -> int:
         """Look after `one` from now on; the number is what `forget` wants back."""
@@ -56,7 +56,7 @@ class Deadlines:
 
     def every(self, period_s: float) -> None:
         """Look in on every connection once in this time from now on."""
-        self._interval_s = period_s / SLICES
+        self.interval_s = period_s / SLICES
 
     def close(self) -> None:
         """Stop sweeping."""
@@ -65,7 +65,7 @@ class Deadlines:
             self._timer = None
 
     def _sweep(self) -> None:
-        self._timer = self._loop.call_later(self._interval_s, self._sweep)
+        self._timer = self._loop.call_later(self.interval_s, self._sweep)
         now = self.now = self._clock()
         self._on_sweep(now)
         self._next_slice = (self._next_slice + 1) % SLICES

@@ -27,6 +27,7 @@ class Refusal(enum.Enum):
     CODING = (501, "transfer_coding_not_served")
     VERSION = (505, "version_not_served")
     BAD_GATEWAY = (502, "bad_gateway")
+    RETRY_BUDGET = (502, "retry_budget")
     NO_TARGET = (503, "no_eligible_target")
     NO_TUNNEL = (503, "too_many_tunnels")
     DRAINING = (503, "draining")
@@ -67,6 +68,19 @@ class Fault(enum.Enum):
     def refusal(self) -> Refusal:
         """What the client is told when there is no further attempt."""
         return Refusal.GATEWAY_TIMEOUT if self is Fault.TIMEOUT else Refusal.BAD_GATEWAY
+
+    @property
+    def words(self) -> str:
+        """The same for people."""
+        return _WORDS[self]
+
+
+_WORDS: Final = {
+    Fault.CONNECT: "no connection to the target",
+    Fault.STALE: "the target's answer broke",
+    Fault.BROKEN: "the target's answer broke",
+    Fault.TIMEOUT: "the target did not answer in time",
+}
 
 
 class BadResponse(Exception):

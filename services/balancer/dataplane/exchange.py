@@ -1,25 +1,21 @@
 """One request's way: placed on a target, sent, answered, ended. It joins a client's connection to a
-target's, moves the bodies between them, and decides with `retry` what a failure means.
-
-    PLACING -> SENT -> ANSWERING -> ENDED      (PLACING again on a retry; ENDED from anywhere)
+target's and moves the bodies between them. What may go wrong on the way is in `failure`.
 """
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING, Final
 
 from services.balancer.dataplane.chunked import BadChunk, ChunkedBody
-from services.balancer.dataplane.errors import BadResponse, Fault, Refusal
+from services.balancer.dataplane.errors import BadResponse, Refusal
+from services.balancer.dataplane.failure import ANSWERING, ENDED, PLACING, SENT, Fallible
 from services.balancer.dataplane.forward import PooledTarget, TargetConnection, dial
 from services.balancer.dataplane.http1 import Fields
-from services.balancer.dataplane.observe import ANSWERED, Attempt, Ended
-from services.balancer.dataplane.retry import Tries
+from services.balancer.dataplane.observe import ANSWERED, Attempt
 from services.balancer.dataplane.tunnel import Tunnel, switches
 from services.balancer.ledger import TargetCell
 
 if TYPE_CHECKING:
-    from services.balancer.cluster import Cluster
     from services.balancer.dataplane.accept import ClientConnection
     from services.balancer.dataplane.plane import Plane
 
@@ -29,44 +25,15 @@ _KEEP_ALIVE_LINE: Final = b"Connection: keep-alive\r\n"
 _TARGET_RETRIES: Final = int(TargetCell.RETRIES)
 
 
-class Stage(enum.Enum):
-    """Where an exchange is."""
-
-    PLACING = 1  # a connection is being opened
-    SENT = 2  # no final response head yet
-    ANSWERING = 3  # the client has the response head
-    ENDED = 4
-
-
-# Looked up on the class, a member costs more than the rest of the comparison.
-_PLACING: Final = Stage.PLACING
-_SENT: Final = Stage.SENT
-_ANSWERING: Final = Stage.ANSWERING
-_ENDED: Final = Stage.ENDED
-
-
-class Exchange:
+class Exchange(Fallible):
     """One request and its answer. Holds a claim on a target while an attempt is open."""
 
     __slots__ = (
-        "_attempt",
-        "_client",
-        "_connection",
         "_line",
-        "_plane",
-        "_stage",
-        "_tried",
-        "_tries",
         "_unsent",
         "_upload",
-        "arrived",
-        "cluster",
-        "fields",
-        "method",
         "minor",
-        "request_id",
         "reusable",
-        "upload_left",
     )
 
     def __init__(  # noqa: PLR0917 - made for every request: keywords would cost
@@ -80,13 +47,12 @@ class Exchange:
     ) -> None:
         self._plane = plane
         self._client = client
-        self.cluster: Cluster[PooledTarget]
-        self._stage = _PLACING
-        self._attempt: Attempt | None = None
-        self._connection: TargetConnection | None = None
-        self._tried: list[PooledTarget] = []
-        self._tries: Tries | None = None
-        self.arrived = 0.0  # when it was first to be placed
+        self._stage = PLACING
+        self._attempt = None
+        self._connection = None
+        self._tried = []
+        self._tries = None
+        self.arrived = 0.0
         self._unsent = b""  # of the body, read before there was a connection
         self._upload: ChunkedBody | None = None
         self.upload_left = 0
@@ -112,9 +78,10 @@ class Exchange:
         """Send the request to a target of the cluster, or answer for the lack of one."""
         plane = self._plane
         now = plane.clock()
+        cluster = self.cluster
         if self.arrived == 0.0:
             self.arrived = now
-        cluster = self.cluster
+            cluster.requests += 1
         if cluster.key_from is None:
             target = cluster.pick(now, plane.rng, self._tried)
         else:
@@ -130,7 +97,7 @@ class Exchange:
         if connection is not None:
             self.connected(connection)
         else:
-            self._stage = _PLACING
+            self._stage = PLACING
             if self.upload_left:
                 self._client.pause()
             plane.spawn(dial(plane, target, self))
@@ -138,7 +105,7 @@ class Exchange:
     def waits_for(self, target: PooledTarget) -> bool:
         """A connection to `target` is what this exchange is waiting for."""
         return (
-            self._stage is _PLACING
+            self._stage is PLACING
             and self._connection is None
             and self._attempt is not None
             and self._attempt.target is target
@@ -146,14 +113,17 @@ class Exchange:
 
     def connected(self, connection: TargetConnection) -> None:
         """There is a connection: the head goes out, with what is there of the body."""
-        self._stage = _SENT
+        self._stage = SENT
         self._connection = connection
         plane = self._plane
         fields = self.fields
         client = self._client
-        client.deadline = plane.until_response_head
         if self._tries is not None:
-            client.deadline = self._in_time(client.deadline)
+            client.deadline = self._until_head()
+        else:
+            client.deadline = (
+                plane.until_response_head if self.upload_left else self.cluster.until_try
+            )
         lines = client.lines
         if lines is None:
             lines = client.trusted_lines(fields)
@@ -186,7 +156,7 @@ class Exchange:
             try:
                 out = self._upload.feed(data)
             except BadChunk:
-                if self._stage is not _ANSWERING:
+                if self._stage is not ANSWERING:
                     raise
                 self.client_gone()
                 self._client.abort()
@@ -238,7 +208,7 @@ class Exchange:
             self.client_gone()
             self._client.refuse(Refusal.NO_TUNNEL, "no room for another tunnel", self.request_id)
             return
-        self._stage = _ENDED
+        self._stage = ENDED
         self._attempt = self._connection = None
         attempt.switched(plane.clock())
         head = b"%b%bConnection: upgrade\r\nUpgrade: %b\r\n\r\n"
@@ -256,7 +226,7 @@ class Exchange:
         until_close: bool,
     ) -> None:
         """The final response head, and the first bytes of the body."""
-        self._stage = _ANSWERING
+        self._stage = ANSWERING
         attempt = self._attempt
         assert attempt is not None  # noqa: S101 - SENT implies it
         attempt.status = status
@@ -292,7 +262,7 @@ class Exchange:
 
     def response_end(self, connection: TargetConnection | None) -> None:
         """The response's body is complete; `connection` when it may serve another exchange."""
-        self._stage = _ENDED
+        self._stage = ENDED
         attempt = self._attempt
         assert attempt is not None  # noqa: S101 - there is an answer, so there is an attempt
         self._attempt = None
@@ -304,83 +274,3 @@ class Exchange:
                 connection.rest()
         self._connection = None
         self._client.exchange_ended(complete=not self.upload_left)
-
-    # -- failure -----------------------------------------------------------------------------------
-
-    def failed(self, fault: Fault, detail: str = "") -> None:
-        """The attempt failed by the target's fault: again elsewhere, or tell the client."""
-        attempt = self._attempt
-        assert attempt is not None  # noqa: S101 - only an attempt can fail
-        answering = self._stage is _ANSWERING
-        target = attempt.target
-        self._close_attempt(fault)
-        self._connection = None
-        if answering:
-            self._stage = _ENDED
-            self._client.abort()
-            return
-        if self._tries is None:
-            self._tries = Tries()
-        bodyless = not (self.fields.chunked or self.fields.content_length)
-        if self._tries.allows(fault, self.method, bodyless=bodyless):
-            self._plane.counters.retry()
-            if fault is not Fault.STALE and isinstance(target, PooledTarget):
-                self._tried.append(target)
-            self.place(fresh=fault is Fault.STALE)
-            return
-        reason = (
-            "the target did not answer in time"
-            if fault is Fault.TIMEOUT
-            else (
-                "no connection to the target"
-                if fault is Fault.CONNECT
-                else "the target's answer broke"
-            )
-        )
-        self._refuse(fault.refusal, reason)
-
-    def expired(self) -> None:
-        """The client's deadline has passed: who kept us waiting?"""
-        connection = self._connection
-        if self._stage is _SENT and not self.upload_left:
-            if connection is not None:
-                connection.abort()
-            self.failed(Fault.TIMEOUT)
-        elif self._stage is _SENT and not self._client.paused:
-            self.client_gone()
-            self._client.refuse(Refusal.HEAD_TIMEOUT, "the body came too slowly", self.request_id)
-        elif self._stage is _SENT:
-            if connection is not None:
-                connection.abort()
-            self.failed(Fault.TIMEOUT)
-        elif self._stage is _ANSWERING:
-            # Who takes all the time there is with a long answer has done nothing wrong.
-            now = self._plane.deadlines.now
-            kept_us = not self._client.blocked and self._in_time(now) == now
-            if connection is not None:
-                connection.abort()
-            self._stage = _ENDED
-            self._close_attempt(Fault.TIMEOUT if kept_us else Ended.ABORTED)
-            self._client.abort()
-
-    def _in_time(self, deadline: float) -> float:
-        """A deadline, or the end of the time that the whole request has."""
-        return min(deadline, self.arrived + self._plane.config.timeouts.request_s)
-
-    def client_gone(self) -> None:
-        """The client left, or is no longer worth waiting for."""
-        self._stage = _ENDED
-        if self._connection is not None:
-            self._connection.abort()
-            self._connection = None
-        self._close_attempt(Ended.ABORTED)
-
-    def _close_attempt(self, how: Ended | Fault) -> None:
-        attempt = self._attempt
-        if attempt is not None:
-            self._attempt = None
-            attempt.close(how, self._plane.clock())
-
-    def _refuse(self, refusal: Refusal, detail: str) -> None:
-        self._stage = _ENDED
-        self._client.refuse(refusal, detail, self.request_id, head_only=self.method == b"HEAD")

@@ -125,6 +125,8 @@ class Plane:
                 target.limit = named.max_pending
             cluster.panic_percent = named.panic_percent
             cluster.ejector.rules = named.ejection
+            cluster.budget.rules = named.retry
+            cluster.budget.share = 1.0 / config.processes
             cluster.settle()
             clusters[named.name] = cluster
         for name, cluster in self.clusters.items():
@@ -203,7 +205,8 @@ class Plane:
         self.until_keep_alive = now + timeouts.keep_alive_s
         self.until_target_idle = now + timeouts.target_keep_alive_s
         for cluster in self.clusters.values():
-            cluster.ejector.tick(now)
+            cluster.tick(now)
+            cluster.until_try = min(now + cluster.budget.rules.try_s, self.until_response_head)
         self.until_tunnel_idle = now + timeouts.tunnel_idle_s
 
     def publish(self) -> None:
@@ -349,6 +352,7 @@ def _period_s(config: Config) -> float:
     t = config.timeouts
     shortest = min(
         *(t.head_s, t.body_idle_s, t.response_head_s, t.request_s),
+        *(c.retry.try_s for c in config.clusters),
         *(t.keep_alive_s, t.target_keep_alive_s, t.linger_s, t.tunnel_idle_s, t.tunnel_total_s),
     )
     return min(PERIOD_S, max(shortest / 4, 0.02))

@@ -177,6 +177,8 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("Ejection", "success_rate_requests"): between(1, 1_000_000),
     ("Ejection", "min_targets"): between(1, 10_000),
     ("Ejection", "max_percent"): between(0, 100, " %"),
+    ("Retry", "budget_percent"): between(0, 100, " %"),
+    ("Retry", "budget_per_s"): between(0, 1_000_000, " a second"),
     ("TargetSource", "static"): target_address,
     ("DnsSource", "name"): host_name,
     ("DnsSource", "port"): _PORT,

@@ -32,10 +32,15 @@ def configuration(
     timeouts: Timeouts | None = None,
     limits: Limits | None = None,
     trusted_proxies: tuple[str, ...] = (),
+    cluster: dict[str, Any] | None = None,
 ) -> Config:
-    """One cluster `c` in turn at `/c`, and an answer of the balancer's own at `/`."""
+    """One cluster `c` in turn at `/c`, and an answer of the balancer's own at `/`.
+
+    `cluster` has more settings of the cluster.
+    """
+    more = {"policy": PolicySpec(name="round_robin")} | (cluster or {})
     return Config(
-        clusters=(ClusterConfig(name="c", targets=(), policy=PolicySpec(name="round_robin")),),
+        clusters=(ClusterConfig(name="c", targets=(), **more),),
         routes=(
             RouteConfig(path="/c", cluster="c"),
             RouteConfig(path="/", exact=True, respond=Respond(text="own")),

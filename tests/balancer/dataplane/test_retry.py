@@ -38,9 +38,10 @@ def test_how_often_a_fault_is_forgiven(fault: Fault, method: bytes, bodyless: bo
         Fault.CONNECT: NEVER_SENT_RETRIES,  # nobody has seen it: any request may go again
         Fault.STALE: STALE_RETRIES if safe else 0,
         Fault.BROKEN: RETRIES if safe else 0,
-        Fault.TIMEOUT: 0,
+        Fault.TIMEOUT: RETRIES if safe else 0,
     }
     assert count(fault, method, bodyless=bodyless) == allowed[fault]
+    assert not Tries().allows(fault, method, bodyless=bodyless, time_left=False)
 
 
 def test_the_bounds_are_small() -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
 import pytest
 
-from services.balancer.ledger import TargetCell
+from services.balancer.config import Retry, Timeouts
+from services.balancer.ledger import ClusterCell, TargetCell
 from services.balancer.messages import Health
-from tests.balancer.dataplane.stand import data_plane
+from tests.balancer.dataplane.stand import configuration, data_plane
 from tests.stand.balancer import free_ports
-from tests.stand.target import Answer, StubTarget, broken, plain
+from tests.stand.target import Answer, Request, StubTarget, broken, held, plain, slow
+
+POST = b"POST /c HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
 
 
 async def test_when_every_check_fails_all_targets_are_used() -> None:
@@ -56,3 +62,76 @@ async def test_in_a_panic_the_dead_are_asked_once_only() -> None:
         assert [(await wire.get())[0] for _ in range(10)] == [200] * 10
         target = stand.plane.clusters["c"].targets[f"c/127.0.0.1:{nobody}"]
         assert target.failures == 1
+
+
+# -- retries ---------------------------------------------------------------------------------------
+HASTY = configuration(timeouts=Timeouts(response_head_s=5.0), cluster={"retry": Retry(try_s=0.1)})
+
+
+async def test_a_black_hole_costs_a_get_one_try() -> None:
+    async with (
+        StubTarget(held(asyncio.Event())) as hole,
+        StubTarget() as good,
+        data_plane(hole, good, config=HASTY) as stand,
+    ):
+        wire = await stand.connect()
+        assert (await wire.get())[0] == 200
+        assert (hole.count, good.count) == (1, 1)
+
+
+async def test_a_post_waits_for_the_one_that_has_it() -> None:
+    async with (
+        StubTarget(slow(0.4)) as late,
+        StubTarget(slow(0.4)) as other,
+        data_plane(late, other, config=HASTY) as stand,
+    ):
+        wire = await stand.connect()
+        await wire.send(POST)
+        assert (await wire.answer())[0] == 200
+        assert late.count + other.count == 1
+
+
+async def test_where_nobody_else_can_be_asked_a_slow_answer_is_waited_for() -> None:
+    """A try's time ends a try only for another one."""
+    async with StubTarget(slow(0.4)) as only, data_plane(only, config=HASTY) as stand:
+        wire = await stand.connect()
+        assert (await wire.get())[0] == 200
+        assert only.count == 1
+
+
+async def test_the_last_try_has_all_the_time_that_is_left() -> None:
+    async with (
+        StubTarget(slow(0.4)) as one,
+        StubTarget(slow(0.4)) as two,
+        data_plane(one, two, config=HASTY) as stand,
+    ):
+        wire = await stand.connect()
+        assert (await wire.get())[0] == 200
+        assert (one.count, two.count) == (1, 1)
+
+
+async def test_a_spent_budget_refuses_and_says_so() -> None:
+    (nobody,) = free_ports(1)
+    spent = configuration(cluster={"retry": Retry(budget_percent=50, budget_per_s=0)})
+    async with StubTarget() as good, data_plane(nobody, good, config=spent) as stand:
+        wire = await stand.connect()
+        answers = [await wire.get() for _ in range(5)]
+        assert [answer[0] for answer in answers] == [502, 200, 200, 200, 502]
+        assert json.loads(answers[0][2])["error"]["code"] == "retry_budget"
+        assert stand.plane.clusters["c"].counts[ClusterCell.RETRIES_REFUSED] == 2
+
+
+async def test_a_stale_connection_is_no_error_that_the_budget_counts() -> None:
+    none = configuration(cluster={"retry": Retry(budget_percent=0, budget_per_s=0)})
+    closing = plain(extra=b"Keep-Alive: timeout=0\r\n")
+    async with StubTarget(closing) as target, data_plane(target, config=none) as stand:
+        wire = await stand.connect()
+        assert (await wire.get())[0] == 200
+
+        async def leaves(request: Request) -> None:
+            request.writer.close()
+            target.answer = plain()
+
+        target.answer = leaves
+        assert (await wire.get())[0] == 200
+        assert target.count == 3
