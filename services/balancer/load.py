@@ -104,6 +104,10 @@ class Load:
         """One of the same kind that knows nothing yet, for a target that returned to health."""
         return type(self)()
 
+    def estimate_s(self) -> float:
+        """What the policy goes by, as a latency; 0 while nothing is known."""
+        return self.peak.cost
+
     def begin(self, now: float) -> None:
         """A request was placed here. Only called for a class that has its own."""
 

@@ -69,7 +69,7 @@ class PooledTarget(Target):
     def publish(self) -> None:
         """Write the counts where the control plane reads them."""
         self.counts[_EJECTED] = self.ejected
-        self.counts[_LATENCY_EWMA] = int(self.load.peak.cost * 1e6)
+        self.counts[_LATENCY_EWMA] = int(self.load.estimate_s() * 1e6)
         for cell, count in enumerate(self.counts):
             self._cells[cell] = count
 

@@ -25,6 +25,7 @@ from services.balancer.pick.peak_ewma import PeakEwmaP2C
 from services.balancer.pick.policy import Policy
 from services.balancer.pick.random_choice import RandomChoice
 from services.balancer.pick.round_robin import RoundRobin
+from services.balancer.pick.steelyard import Steelyard
 from services.balancer.pick.weighted_round_robin import WeightedRoundRobin
 
 POLICIES: Final[dict[str, Callable[..., Policy]]] = {
@@ -38,6 +39,7 @@ POLICIES: Final[dict[str, Callable[..., Policy]]] = {
     "consistent_hash": ConsistentHash,
     "fastest": Fastest,
     "lowest_cpu": LowestCpu,
+    "steelyard": Steelyard,
 }
 
 
