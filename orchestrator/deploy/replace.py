@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final, Protocol
 
 from orchestrator.aws.door import Aws
@@ -30,9 +31,9 @@ _BOOTS_EVERY: Final = 4  # looks at health between two looks at boots
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """How fast, and what stops it. `batch` is a number of machines or a part of the group (< 1)."""
+    """How fast, and what stops it. `batch`: so many machines, or that part of each group."""
 
-    batch: float = 1
+    batch: int | Fraction = 1
     pause_s: float = 0.0  # between batches; errors are watched in it
     warm_s: float = 10.0  # healthy for so long before an old machine goes
     drain_s: float = DEADLINE_S
@@ -41,7 +42,8 @@ class Speed:
 
     def machines(self, desired: int) -> int:
         """Machines of one batch, at least 1."""
-        return max(1, int(self.batch if self.batch >= 1 else self.batch * desired))
+        part = isinstance(self.batch, Fraction)
+        return max(1, int(self.batch * desired if part else self.batch))
 
 
 class RollHaltedError(CloudError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated
 
 import typer
@@ -111,7 +112,7 @@ def roll(
             deployment = deployment.model_copy(update={"image_tag": Tags(**room)})
         aws = open_door(deployment.region)
         speed = Speed(
-            batch=_batch(batch),
+            batch=batch_of(batch),
             pause_s=pause_s,
             warm_s=warm_s,
             notice_s=pace().notice_s,
@@ -133,8 +134,8 @@ def roll(
             console().print(f"the next up or roll goes to the newest image; keep: {image_tag}")
 
 
-def _batch(text: str) -> float:
+def batch_of(text: str) -> int | Fraction:
     number = text.removesuffix("%")
     if not number.isdigit() or int(number) == 0:
         raise CloudError(f"--batch {text}", "not a number of machines", "1, or 25%")
-    return int(number) / 100 - 1e-9 if text.endswith("%") else int(number)
+    return Fraction(int(number), 100) if text.endswith("%") else int(number)

@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.aws.door import Call, Phase
 from orchestrator.aws.errors import CloudError
+from orchestrator.deploy.commands.change import batch_of
 from orchestrator.deploy.members import Group, members
 from orchestrator.deploy.replace import RollHaltedError, Speed, size
 from orchestrator.deploy.resource import Scope
@@ -212,3 +213,11 @@ def _impatient(account: Account) -> Any:
     from orchestrator.aws.wait import Patience  # noqa: PLC0415
 
     return dataclasses.replace(account.around, patience=Patience(1, 0))
+
+
+@pytest.mark.parametrize(
+    ("said", "of", "machines"),
+    [("1", 4, 1), ("3", 4, 3), ("25%", 4, 1), ("50%", 4, 2), ("100%", 4, 4), ("30%", 3, 1)],
+)
+def test_a_batch_is_what_was_said(said: str, of: int, machines: int) -> None:
+    assert Speed(batch=batch_of(said)).machines(of) == machines
