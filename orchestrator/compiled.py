@@ -37,7 +37,7 @@ HOT: Final = (
             ),
         )
     ),
-    *(BALANCER / f"{name}.py" for name in ("load", "target", "cluster")),
+    *(BALANCER / f"{name}.py" for name in ("load", "room", "target", "cluster")),
 )
 TIMEOUT_S: Final = 900
 

@@ -24,6 +24,7 @@ from services.balancer.ledger import CLUSTER_CELLS, ClusterCell
 from services.balancer.load import Load
 from services.balancer.messages import TargetPicture
 from services.balancer.pick.policy import Keyed, Policy
+from services.balancer.room import Room
 from services.balancer.roster import Roster
 from services.balancer.target import Target
 
@@ -54,6 +55,7 @@ class Cluster(Generic[T]):
         self.counts = counts or [0] * CLUSTER_CELLS  # by ClusterCell
         self.requests = 0  # placed here by this process, each counted once
         self.budget = RetryBudget(retry or Retry())
+        self.room = Room()
         self.until_try = 0.0  # a first try's deadline, set by whoever knows the time
         self._make = make
         self._eligible: Roster[T] = Roster()
@@ -99,7 +101,7 @@ class Cluster(Generic[T]):
         again only when it is the last one.
         """
         candidates = self.candidates
-        if not candidates:
+        if not candidates or (self.room.limit and self.room.full):
             return None
         for _ in range(REDRAWS):
             target = self.policy.pick(candidates, now, rng)
@@ -116,6 +118,8 @@ class Cluster(Generic[T]):
         """As `pick`, for a policy that goes by a key of the request; one without (b"") does not."""
         if not key:
             return self.pick(now, rng, tried)
+        if self.room.limit and self.room.full:
+            return None
         policy = cast("Keyed", self.policy)
         if self.candidates and not tried:
             target = policy.pick_keyed(key, self.candidates, now, rng)
@@ -144,6 +148,7 @@ class Cluster(Generic[T]):
         if target is None:
             target = self.targets[picture.id] = self._make(picture)
             target.judge = self.ejector.failed
+            target.room = self.room
             self._equip(target)
         elif target.see(picture):
             self.ejector.pardon(target)
@@ -166,6 +171,9 @@ class Cluster(Generic[T]):
 
     def tick(self, now: float) -> None:
         """What time alone changes; to be called all the time."""
+        if self.room.waiting:
+            self.room.serve()  # other processes' requests have ended, or a target has come
+            self.counts[ClusterCell.QUEUE_TIMEOUTS] += self.room.expire(now)
         self.budget.roll(now, self.requests)
         self.ejector.tick(now)
 

@@ -118,6 +118,14 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """Requests that wait because every target, or the cluster, is full; per process."""
+
+    size: int = 256  # 0: none waits
+    wait_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterConfig:
     """A named set of targets that serve the same routes."""
 
@@ -127,6 +135,8 @@ class ClusterConfig:
     health: HealthCheck = HealthCheck()
     probe: Probe = Probe()
     max_pending: int = 1024  # per target, over all data-plane processes
+    max_pending_total: int = 0  # of all its targets together; 0: no limit
+    queue: Queue = Queue()
     panic_percent: float = 50.0  # of the targets eligible; below it all are used. 0: never. Envoy's
     ejection: Ejection = Ejection()
     retry: Retry = Retry()

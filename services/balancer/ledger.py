@@ -62,6 +62,10 @@ class ProcessCell(_Cells):
 class ClusterCell(_Cells):
     """What a process counts for one cluster."""
 
+    PENDING = auto()  # gauge: requests; must stay first. Kept up to the moment where it is limited
+    QUEUED = auto()  # gauge: requests that wait for a place
+    QUEUE_FULL = auto()  # refused because too many waited
+    QUEUE_TIMEOUTS = auto()  # refused because it took too long
     ELIGIBLE = auto()  # gauge: targets
     PANICKING = auto()  # gauge: 1 while all targets are used because too few are eligible
     PANICS = auto()  # times that it began
@@ -95,7 +99,10 @@ class TargetCell(_Cells):
 
 
 TARGET_CELLS: Final = TargetCell.LATENCY_BUCKET_0 + len(LATENCY_BOUNDS_US) + 1
-CLUSTER_GAUGES: Final = (ClusterCell.ELIGIBLE, ClusterCell.PANICKING)
+CLUSTER_GAUGES: Final = (
+    *(ClusterCell.PENDING, ClusterCell.QUEUED),
+    *(ClusterCell.ELIGIBLE, ClusterCell.PANICKING),
+)
 CLUSTER_CELLS: Final = len(ClusterCell)
 _PROCESS_CELLS: Final = 64  # room to grow without moving what follows
 _BEFORE_PENDING: Final = _PROCESS_CELLS + CLUSTERS * CLUSTER_CELLS

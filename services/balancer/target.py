@@ -7,6 +7,7 @@ from typing import Any
 
 from services.balancer.load import Load
 from services.balancer.messages import Health, TargetPicture
+from services.balancer.room import Room
 
 
 class Target:
@@ -36,6 +37,7 @@ class Target:
         "own_row",
         "port",
         "proven",
+        "room",
         "slot",
         "version",
         "weight",
@@ -57,6 +59,7 @@ class Target:
         self.own_row = own_row
         self.other_rows = other_rows
         self.own = 0
+        self.room = Room()  # its cluster's, once it has joined one
         self.load = Load()
         self.health = Health.UNKNOWN
         self.draining = False
@@ -142,6 +145,10 @@ class Target:
             return False
         self.own = own = own + 1
         self.own_row[self.slot] = own
+        room = self.room
+        room.own += 1
+        if room.limit:
+            room.cell[0] = room.own
         return True
 
     def release(self) -> None:
@@ -150,3 +157,9 @@ class Target:
             raise RuntimeError(f"release without claim: {self.id}")
         self.own -= 1
         self.own_row[self.slot] = self.own
+        room = self.room
+        room.own -= 1
+        if room.limit:
+            room.cell[0] = room.own
+        if room.waiting:
+            room.wake()

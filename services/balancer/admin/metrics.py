@@ -47,6 +47,7 @@ _GAUGES: Final = (
     ("tunnels_open", "Tunnels now", ProcessCell.TUNNELS_OPEN),
     ("process_tasks", "asyncio tasks alive", ProcessCell.TASKS),
 )
+_QUEUE: Final = {"full": ClusterCell.QUEUE_FULL, "timeout": ClusterCell.QUEUE_TIMEOUTS}
 _ANSWERED_HERE: Final = (
     ("2xx", ProcessCell.ANSWERED_HERE_2XX),
     ("3xx", ProcessCell.ANSWERED_HERE_3XX),
@@ -117,13 +118,18 @@ class LedgerCollector(Collector):
     def _clusters(self) -> Iterator[Metric]:
         panic = _gauge("panic", "1 while too few targets are eligible: all are used", ("cluster",))
         panics = _counter("panics", "Times that a process began to use all", ("cluster",))
+        queued = _gauge("queued", "Requests that wait for a place on a target", ("cluster",))
+        turned_away = _counter("queue_refused", "Requests that got no place", ("cluster", "cause"))
         refused = _counter("retries_refused", "Retries that the budget refused", ("cluster",))
         for column, name in enumerate(self._fleet.clusters):
             rows = self._ledger.cluster_rows(column)
             panic.add_metric((name,), any(row[ClusterCell.PANICKING] for row in rows))
             panics.add_metric((name,), sum(row[ClusterCell.PANICS] for row in rows))
             refused.add_metric((name,), sum(row[ClusterCell.RETRIES_REFUSED] for row in rows))
-        yield from (panic, panics, refused)
+            queued.add_metric((name,), sum(row[ClusterCell.QUEUED] for row in rows))
+            for cause, cell in _QUEUE.items():
+                turned_away.add_metric((name, cause), sum(row[cell] for row in rows))
+        yield from (panic, panics, refused, queued, turned_away)
 
     def _sources(self) -> Iterator[Metric]:
         failing = _gauge(

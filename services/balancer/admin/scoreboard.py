@@ -81,6 +81,7 @@ def cluster_data(fleet: Fleet, ledger: Ledger, cluster: ClusterConfig) -> dict[s
         "name": cluster.name,
         "policy": {"name": cluster.policy.name, **cluster.policy.params},
         "eligible": sum(state(member, ledger) == "healthy" for member in members),
+        "queued": sum(row[ClusterCell.QUEUED] for row in rows),
         "panic": any(row[ClusterCell.PANICKING] for row in rows),
         "sources": [
             {

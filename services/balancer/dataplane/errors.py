@@ -29,6 +29,8 @@ class Refusal(enum.Enum):
     BAD_GATEWAY = (502, "bad_gateway")
     RETRY_BUDGET = (502, "retry_budget")
     NO_TARGET = (503, "no_eligible_target")
+    FULL = (503, "cluster_full")
+    QUEUE_TIMEOUT = (503, "queue_timeout")
     NO_TUNNEL = (503, "too_many_tunnels")
     DRAINING = (503, "draining")
     GATEWAY_TIMEOUT = (504, "gateway_timeout")

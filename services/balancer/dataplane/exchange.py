@@ -88,7 +88,7 @@ class Exchange(Fallible):
             key = self._client.key(cluster.key_from, self.fields)
             target = cluster.pick_keyed(key, now, plane.rng, self._tried)
         if target is None:
-            self._refuse(Refusal.NO_TARGET, "no eligible target")
+            self._wait(now)
             return
         self._attempt = Attempt(target, target.counts, now)
         if self._tries is not None:

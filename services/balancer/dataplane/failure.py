@@ -2,6 +2,8 @@
 `retry` says whether the request may be repeated, the cluster's budget whether it can afford it.
 
     PLACING -> SENT -> ANSWERING -> ENDED      (PLACING again on a retry; ENDED from anywhere)
+       |  ^
+     QUEUED                                    (every target is full)
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from services.balancer.dataplane.forward import PooledTarget, TargetConnection
     from services.balancer.dataplane.plane import Plane
 
+_QUEUE_FULL: Final = int(ClusterCell.QUEUE_FULL)
 _RETRIES_REFUSED: Final = int(ClusterCell.RETRIES_REFUSED)
 
 
@@ -32,6 +35,7 @@ class Stage(enum.Enum):
     SENT = 2  # no final response head yet
     ANSWERING = 3  # the client has the response head
     ENDED = 4
+    QUEUED = 5  # for a place on a target
 
 
 # Looked up on the class, a member costs more than the rest of the comparison.
@@ -39,6 +43,7 @@ PLACING: Final = Stage.PLACING
 SENT: Final = Stage.SENT
 ANSWERING: Final = Stage.ANSWERING
 ENDED: Final = Stage.ENDED
+QUEUED: Final = Stage.QUEUED
 
 
 class Fallible:
@@ -77,6 +82,23 @@ class Fallible:
     def place(self, *, fresh: bool = False) -> None:
         """Send the request to a target; `fresh`: on a new connection."""
         raise NotImplementedError
+
+    def _wait(self, now: float) -> None:
+        """No target takes it now: wait for a place where there are any targets, or refuse."""
+        cluster = self.cluster
+        if not cluster.candidates:
+            self._refuse(Refusal.NO_TARGET, "no eligible target")
+        elif cluster.room.join(self, now):
+            self._stage = QUEUED
+            if self.upload_left:
+                self._client.pause()
+        else:
+            cluster.counts[_QUEUE_FULL] += 1
+            self._refuse(Refusal.FULL, "every target is full, and so is the queue")
+
+    def waited_too_long(self) -> None:
+        """No place has become free in time."""
+        self._refuse(Refusal.QUEUE_TIMEOUT, "no target had room in time")
 
     def failed(self, fault: Fault, detail: str = "") -> None:
         """The attempt failed by the target's fault: again elsewhere, or tell the client."""
@@ -165,6 +187,8 @@ class Fallible:
 
     def client_gone(self) -> None:
         """The client left, or is no longer worth waiting for."""
+        if self._stage is QUEUED:
+            self.cluster.room.leave(self)
         self._stage = ENDED
         if self._connection is not None:
             self._connection.abort()

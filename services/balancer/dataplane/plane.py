@@ -12,13 +12,14 @@ import re
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from services.balancer import pick
 from services.balancer.cluster import Cluster
-from services.balancer.config import Config, Respond
+from services.balancer.config import ClusterConfig, Config, Respond
 from services.balancer.dataplane.deadlines import PERIOD_S, Deadlines
 from services.balancer.dataplane.forward import PooledTarget
 from services.balancer.dataplane.http1 import (
@@ -30,8 +31,9 @@ from services.balancer.dataplane.key import KeyOf, reader
 from services.balancer.dataplane.observe import Counters
 from services.balancer.dataplane.origins import Origins
 from services.balancer.dataplane.route import Router
-from services.balancer.ledger import Ledger, ProcessCell
+from services.balancer.ledger import ClusterCell, Ledger, ProcessCell
 from services.balancer.messages import Membership, Probes, TargetPicture
+from services.balancer.room import Room
 
 if TYPE_CHECKING:
     from services.balancer.dataplane.accept import ClientConnection
@@ -92,6 +94,7 @@ class Plane:
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.Future[None] | None = None  # done when the last client has left
         self._keys: dict[str, KeyOf] = {}
+        self._waking: set[Room] = set()  # rooms where somebody will be served in a moment
         self._lines: dict[str, bytes | None] = {}
         self.config = config
         self.deadlines = Deadlines(loop, clock, self._on_sweep, _period_s(config))
@@ -123,6 +126,7 @@ class Plane:
                 cluster.follow(pick.build(named.policy), named.policy)
             for target in cluster.targets.values():
                 target.limit = named.max_pending
+            self._make_room(cluster, column, named)
             cluster.panic_percent = named.panic_percent
             cluster.ejector.rules = named.ejection
             cluster.budget.rules = named.retry
@@ -149,6 +153,27 @@ class Plane:
         self.idle_per_target = limits.idle_per_target
         self.deadlines.every(_period_s(config))
         self._on_sweep(self.deadlines.now)
+
+    def _make_room(
+        self, cluster: Cluster[PooledTarget], column: int, config: ClusterConfig
+    ) -> None:
+        """Limits, and where they are shared: a cluster's column may have moved."""
+        room, ledger = cluster.room, self.ledger
+        room.limit, room.rules = config.max_pending_total, config.queue
+        room.cell = ledger.cluster(self.row, column)
+        others = [row for row in range(ledger.rows) if row != self.row]
+        room.others = [ledger.cluster(row, column) for row in others]
+        room.wake = partial(self._wake, room)
+
+    def _wake(self, room: Room) -> None:
+        """A place is free, once what freed it has gone its way."""
+        if room not in self._waking:
+            self._waking.add(room)
+            self.loop.call_soon(self._serve, room)
+
+    def _serve(self, room: Room) -> None:
+        self._waking.discard(room)
+        room.serve()
 
     def key_of(self, key_from: str) -> KeyOf:
         """How a request's key is read; made once for each place where one may stand."""
@@ -214,6 +239,8 @@ class Plane:
         self.counters.cells[_REQUESTS] = self.requests
         for column, cluster in enumerate(self.clusters.values()):
             cells = self.ledger.cluster(self.row, column)
+            cluster.counts[ClusterCell.PENDING] = cluster.room.own
+            cluster.counts[ClusterCell.QUEUED] = len(cluster.room.waiting)
             for cell, value in enumerate(cluster.counts):
                 cells[cell] = value
             for target in cluster.targets.values():

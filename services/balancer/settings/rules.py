@@ -169,6 +169,8 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("Config", "upgrades"): protocol,
     ("ClusterConfig", "name"): cluster_name,
     ("ClusterConfig", "max_pending"): between(1, 1_000_000),
+    ("ClusterConfig", "max_pending_total"): between(0, 100_000_000),
+    ("Queue", "size"): between(0, 1_000_000),
     ("ClusterConfig", "panic_percent"): between(0, 100, " %"),
     ("Ejection", "consecutive_failures"): between(0, 1_000_000),
     ("Ejection", "failure_percent"): between(0, 100, " %"),

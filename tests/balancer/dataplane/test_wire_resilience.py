@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 
 import pytest
 
-from services.balancer.config import Retry, Timeouts
+from services.balancer.config import Queue, Retry, Timeouts
 from services.balancer.ledger import ClusterCell, TargetCell
 from services.balancer.messages import Health
 from tests.balancer.dataplane.stand import configuration, data_plane
 from tests.stand.balancer import free_ports
-from tests.stand.target import Answer, Request, StubTarget, broken, held, plain, slow
+from tests.stand.proc import wait_until
+from tests.stand.target import Answer, Request, StubTarget, broken, held, plain, reset, slow
 
 POST = b"POST /c HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -135,3 +137,87 @@ async def test_a_stale_connection_is_no_error_that_the_budget_counts() -> None:
         target.answer = leaves
         assert (await wire.get())[0] == 200
         assert target.count == 3
+
+
+# -- limits and the queue --------------------------------------------------------------------------
+GET = b"GET /c HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+@pytest.mark.parametrize("limit", [{"max_pending": 1}, {"max_pending_total": 1}], ids=str)
+async def test_who_finds_all_full_waits_for_a_place(limit: dict[str, int]) -> None:
+    gate = asyncio.Event()
+    config = configuration(cluster=limit | {"queue": Queue(size=2, wait_s=30.0)})
+    async with StubTarget(held(gate)) as target, data_plane(target, config=config) as stand:
+
+        def in_line(count: int) -> Callable[[], bool]:
+            return lambda: len(room.waiting) == count
+
+        wires = [await stand.connect() for _ in range(4)]
+        room = stand.plane.clusters["c"].room
+        for number, wire in enumerate(wires[:3]):
+            await wire.send(POST if number == 2 else GET)
+            await wait_until(in_line(number), "the next in line")
+        began = asyncio.get_running_loop().time()
+        status, head, body = await wires[3].get()
+        assert (status, json.loads(body)["error"]["code"]) == (503, "cluster_full")
+        assert b"Retry-After: " in head
+        assert asyncio.get_running_loop().time() - began < 5.0, "a refusal that takes its time"
+        assert target.count == 1
+        gate.set()
+        assert [(await wire.answer())[0] for wire in wires[:3]] == [200] * 3
+        assert [request.method for request in target.requests] == ["GET", "GET", "POST"]
+        assert stand.plane.clusters["c"].counts[ClusterCell.QUEUE_FULL] == 1
+        assert room.own == 0
+
+
+async def test_nobody_waits_for_longer_than_allowed() -> None:
+    gate = asyncio.Event()
+    config = configuration(cluster={"max_pending": 1, "queue": Queue(wait_s=0.2)})
+    async with StubTarget(held(gate)) as target, data_plane(target, config=config) as stand:
+        first, last = await stand.connect(), await stand.connect()
+        await first.send(GET)
+        await wait_until(lambda: target.count == 1, "the first at the target")
+        status, _, body = await last.get()
+        assert (status, json.loads(body)["error"]["code"]) == (503, "queue_timeout")
+        assert target.count == 1
+        gate.set()
+        assert (await first.answer())[0] == 200
+        assert (await last.get())[0] == 200
+        assert stand.plane.clusters["c"].counts[ClusterCell.QUEUE_TIMEOUTS] == 1
+
+
+async def test_a_client_that_leaves_waits_no_more() -> None:
+    gate = asyncio.Event()
+    config = configuration(cluster={"max_pending": 1, "queue": Queue(wait_s=30.0)})
+    async with StubTarget(held(gate)) as target, data_plane(target, config=config) as stand:
+        first, leaver = await stand.connect(), await stand.connect()
+        room = stand.plane.clusters["c"].room
+        await first.send(GET)
+        await wait_until(lambda: target.count == 1, "the first at the target")
+        await leaver.send(GET)
+        await wait_until(lambda: len(room.waiting) == 1, "one in line")
+        reset(leaver.writer)
+        await wait_until(lambda: not room.waiting, "nobody in line")
+        gate.set()
+        assert (await first.answer())[0] == 200
+        assert target.count == 1
+
+
+async def test_who_waits_goes_to_a_target_that_comes() -> None:
+    gate = asyncio.Event()
+    config = configuration(cluster={"max_pending": 1, "queue": Queue(wait_s=30.0)})
+    async with (
+        StubTarget(held(gate)) as busy,
+        StubTarget() as new,
+        data_plane(busy, config=config) as stand,
+    ):
+        first, second = await stand.connect(), await stand.connect()
+        await first.send(GET)
+        await wait_until(lambda: busy.count == 1, "the first at the target")
+        await second.send(GET)
+        await wait_until(lambda: bool(stand.plane.clusters["c"].room.waiting), "one in line")
+        stand.see(new.port, 1, Health.HEALTHY)
+        assert (await second.answer())[0] == 200
+        assert new.count == 1
+        gate.set()
+        assert (await first.answer())[0] == 200
