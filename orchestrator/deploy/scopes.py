@@ -59,6 +59,7 @@ UNSEEN: Final = (
     ("ec2:CreateLaunchTemplateVersion", "up, where a cluster has changed"),
     ("ec2:ModifyLaunchTemplate", "up, where a cluster has changed"),
     ("elasticloadbalancing:DescribeTargetHealth", "the end of up, and status"),
+    ("elasticloadbalancing:RegisterTargets", "up and roll, for balancers that are replaced"),
     ("elasticloadbalancing:SetSubnets", "up, where the subnets of a load balancer have changed"),
     ("elasticloadbalancing:SetSecurityGroups", "up, where they were changed by hand"),
     ("elasticloadbalancing:SetRulePriorities", "up, where they were changed by hand"),

@@ -41,6 +41,8 @@ def standing(folder: Path) -> Standing | None:
         return None
     try:
         httpx.get(f"{known.endpoint}/moto-api/", timeout=_TIMEOUT_S)
+    except httpx.TimeoutException:
+        return known  # it is busy: another one would begin by ending its machines
     except httpx.HTTPError:
         return None
     return known
