@@ -8,4 +8,5 @@
 
 Around it: `supervisor` starts `dataplane` processes (all of the above) and one `control` process
 (`settings` are checked before; `fleet` says which targets exist and are healthy, `admin` shows it).
+`upgrade` lets another supervisor take over while requests flow.
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
 from services.balancer.messages import (
@@ -52,6 +52,11 @@ class FleetPicture:
             return False
         self.targets, self._run, self.known = self._run, None, True
         return True
+
+    def inherit(self, targets: Iterable[TargetPicture]) -> None:
+        """Begin with what a supervisor before this one knew, if it knew anything."""
+        self.targets = {target.id: target for target in targets}
+        self.known = bool(self.targets)
 
     def forget_run(self) -> None:
         """The control plane died; what it was in the middle of saying is void."""

@@ -36,22 +36,24 @@ class Sockets:
     listen: tuple[socket.socket, ...]
     admin: socket.socket
 
-    def close_listen(self) -> None:
+    def close_listen(self, *, shared: bool = False) -> None:
         """No new clients: once the children close theirs too, the port is free.
+
+        `shared` sockets are another balancer's too, so theirs stay as they are.
 
         What is in an accept queue when its socket closes is reset by the kernel, so the queues
         must dry up first: from now on they drop SYNs, and a client's next try, a second later,
         meets the closed port or the successor.
         """
         for sock in self.listen:
-            if sock.fileno() >= 0:
+            if sock.fileno() >= 0 and not shared:
                 with contextlib.suppress(OSError):  # forbidden here: a few resets, as without it
                     _drop_syns(sock)
             sock.close()
 
     def close(self) -> None:
-        """Close all of them."""
-        self.close_listen()
+        """Close all of them. Whoever shares them notices nothing."""
+        self.close_listen(shared=True)
         self.admin.close()
 
 

@@ -35,11 +35,11 @@ from services.balancer.messages import (
 from services.balancer.relay import FleetPicture
 from services.balancer.settings import ConfigError
 from services.balancer.sockets import Sockets, fit_limits
+from services.balancer.upgrade import Inheritance, Upgrade, needs_restart, settings_of
 
 OVERTIME_S: Final = 2.0  # for a child to exit after its drain deadline, before it is killed
 CONTROL_DRAIN_S: Final = 2.0
 ONE_PRESS_S: Final = 0.5  # a terminal and a parent may both pass on the same Ctrl-C
-NEED_RESTART: Final = ("listen", "admin", "processes")
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ class Supervisor:
         *,
         open_files: int,
         commands: Commands | None = None,
+        inherited: Inheritance | None = None,
+        on_serving: Callable[[], None] = lambda: None,
     ) -> None:
         commands = commands or Commands()
         self._load = load
@@ -71,6 +73,11 @@ class Supervisor:
         self._config = self._fit(config)
         self._version = 1
         self._picture = FleetPicture()
+        if inherited is not None:
+            self._picture.inherit(inherited.picture)
+        self._upgrade = Upgrade(sockets, inherited, self._on_stop_signal)
+        self._on_serving = on_serving
+        self._serving = False  # every child has been ready, once
         rows = {"--rows": config.processes}
         self._dataplanes = tuple(
             Child(
@@ -104,6 +111,7 @@ class Supervisor:
             signal.SIGTERM: self._on_stop_signal,
             signal.SIGINT: self._on_stop_signal,
             signal.SIGHUP: self.reload,
+            signal.SIGUSR2: self._on_upgrade_signal,
             signal.SIGCHLD: self._reap,
         }
         for number, handler in handlers.items():
@@ -123,6 +131,7 @@ class Supervisor:
             await self._drain()
         finally:
             await self._kill_all()
+            self._upgrade.close()
             for number in handlers:
                 loop.remove_signal_handler(number)
         _log.info("balancer stopped", extra={"forced": self._forced})
@@ -191,10 +200,10 @@ class Supervisor:
             if found is None:
                 return
             child = ours.pop(found.si_pid, None)
-            if child is None or child.process is None:
-                os.waitpid(found.si_pid, 0)
-            else:
+            if child is not None and child.process is not None:
                 self._on_exit(child, child.process.wait())
+            elif not self._upgrade.reaped(found.si_pid):
+                os.waitpid(found.si_pid, 0)
 
     def _on_exit(self, child: Child, returncode: int) -> None:
         expected = self._stopping and returncode == 0
@@ -231,6 +240,7 @@ class Supervisor:
             child.ready = True
             _log.info("child ready", extra={"child": child.name, "child_pid": pid})
             self._tell_processes()
+            self._on_child_ready()
         elif child is not self._control:
             _log.error("data plane sent a message that is not its own", extra={"child": child.name})
         elif isinstance(message, Membership):
@@ -278,7 +288,7 @@ class Supervisor:
         """Read the configuration again; returns the problems, none when it is in force now."""
         try:
             config = self._load()
-            problems = self._need_restart(config)
+            problems = needs_restart(settings_of(self._config), config)
         except ConfigError as error:
             problems = tuple(map(str, error.problems))
         if problems:
@@ -294,14 +304,6 @@ class Supervisor:
             if child.feed is not None:
                 child.feed.tell(Configure(config=self._config, version=self._version))
         return ()
-
-    def _need_restart(self, config: Config) -> tuple[str, ...]:
-        return tuple(
-            f"{name}: {getattr(self._config, name)} -> {getattr(config, name)} needs a restart; "
-            "nothing was changed"
-            for name in NEED_RESTART
-            if getattr(self._config, name) != getattr(config, name)
-        )
 
     def _fit(self, config: Config) -> Config:
         limits = fit_limits(config.limits, self._open_files)
@@ -319,6 +321,18 @@ class Supervisor:
             },
         )
         return dataclasses.replace(config, limits=limits)
+
+    # -- upgrade ---------------------------------------------------------------------------------
+
+    def _on_child_ready(self) -> None:
+        if not self._serving and all(child.ready for child in self._children()):
+            self._serving = True
+            self._upgrade.serving()
+            self._on_serving()
+
+    def _on_upgrade_signal(self) -> None:
+        busy = "stopping" if self._stopping else "" if self._serving else "starting"
+        self._upgrade.start(self._config, self._picture.targets.values(), busy)
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -338,9 +352,11 @@ class Supervisor:
         for timer in self._restarts.values():
             timer.cancel()
         self._restarts.clear()
-        self._sockets.close_listen()
+        self._sockets.close_listen(shared=self._upgrade.shared)
         drain_s = self._config.timeouts.drain_s
         _log.info("draining", extra={"deadline_s": drain_s})
+        if self._upgrade.succeeded:  # from now on the admin API is the successor's
+            await self._drain_children((self._control,), CONTROL_DRAIN_S)
         await self._drain_children(self._dataplanes, drain_s)
         await self._drain_children((self._control,), CONTROL_DRAIN_S)
 

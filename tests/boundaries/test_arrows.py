@@ -77,7 +77,10 @@ FORBIDDEN: Final = (
         "pure: time, chance and bytes are arguments",
     ),
     (
-        (f"{B}.supervisor", f"{B}.children", f"{B}.relay", f"{B}.sockets"),
+        (
+            *(f"{B}.supervisor", f"{B}.children", f"{B}.relay", f"{B}.sockets"),
+            *(f"{B}.upgrade", f"{B}.announce"),
+        ),
         (f"{B}.dataplane", f"{B}.fleet", f"{B}.admin", f"{B}.control", "uvloop", "fastapi"),
         "children are started by exec, never imported",
     ),

@@ -55,6 +55,7 @@ class Balancer:
         *,
         processes: int = 1,
         env: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
         ready_s: float = 20.0,
         **settings: Any,
     ) -> None:
@@ -69,6 +70,8 @@ class Balancer:
         self.file = folder / "balancer.yaml"
         self.log = folder / "balancer.log"
         self._env = dict(os.environ) | dict(env or {})
+        self._arguments = arguments
+        self._followed: int | None = None
         self._ready_s = ready_s
         self._process: asyncio.subprocess.Process | None = None
 
@@ -94,6 +97,7 @@ class Balancer:
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "services.balancer", "--config", str(self.file)),
+                *self._arguments,
                 stdout=log,
                 stderr=log,
                 env=self._env,
@@ -104,14 +108,14 @@ class Balancer:
         try:
             async with asyncio.timeout(deadline_s):
                 while (await self.api("/readyz"))[0] != 200:
-                    if self._process is None or self._process.returncode is not None:
+                    if not proc.command(self.pid):
                         raise AssertionError(f"the balancer ended:\n{self.said()}")
                     await asyncio.sleep(0.02)
         except TimeoutError as error:
             raise AssertionError(f"not ready after {deadline_s} s:\n{self.said()}") from error
 
     async def _end(self) -> None:
-        left = list(self.pids)
+        left = [*self.pids, *([self._followed] if self._followed is not None else [])]
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
@@ -125,6 +129,8 @@ class Balancer:
     @property
     def pid(self) -> int:
         """The supervisor's process id."""
+        if self._followed is not None:
+            return self._followed
         if self._process is None:
             raise RuntimeError("not started")
         return self._process.pid
@@ -153,6 +159,10 @@ class Balancer:
         """The log lines of one event."""
         lines = (json.loads(x) for x in self.said().splitlines() if x.startswith("{"))
         return [line for line in lines if line["event"] == event]
+
+    def follow(self, pid: int) -> None:
+        """After an upgrade the supervisor is another process, which is no child of ours."""
+        self._followed = pid
 
     # -- what is done to it ------------------------------------------------------------------------
 
