@@ -11,6 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from orchestrator.commands import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -40,10 +43,14 @@ def test_the_commands_are_found() -> None:
 
 def test_every_command_is_one_that_we_have() -> None:
     for command in listed("plain") + listed("docker"):
-        program, *arguments = command.split()
-        assert program in {"make", "curl", "docker"}, command
+        program, *arguments = re.sub(r"^([A-Z_]+=\S+ )+", "", command).split()
+        assert program in {"make", "curl", "docker", "cp", ".venv/bin/steelyard"}, command
         if program == "make":
             assert arguments[0] in make_targets(), command
+        elif program == "cp":
+            assert (ROOT / arguments[0]).exists(), command
+        elif program == ".venv/bin/steelyard":
+            assert CliRunner().invoke(app, [*arguments, "--help"]).exit_code == 0, command
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -308,7 +308,7 @@ def test_a_balancer_is_stopped_which_is_its_drain(host: Host) -> None:
     host.watch("balancer", NOTICE_S="0", DEADLINE_S="9")
     terminate(host)
     assert host.ends() == 0
-    assert [call for call in host.calls if call.startswith("docker")] == [
+    assert [call for call in host.calls if call.startswith("docker stop")] == [
         "docker stop -t 9 steelyard"
     ]
     assert len(host.actions("complete-lifecycle-action")) == 1
