@@ -18,12 +18,13 @@ from random import Random
 from typing import Final, Generic, TypeVar, cast
 
 from services.balancer.budget import RetryBudget
-from services.balancer.config import Ejection, PolicySpec, Retry
+from services.balancer.config import Ejection, PolicySpec, Retry, SlowStart
 from services.balancer.ejection import Ejector
 from services.balancer.ledger import CLUSTER_CELLS, ClusterCell
 from services.balancer.load import Load
 from services.balancer.messages import TargetPicture
 from services.balancer.pick.policy import Keyed, Policy
+from services.balancer.ramp import Ramp
 from services.balancer.room import Room
 from services.balancer.roster import Roster
 from services.balancer.target import Target
@@ -55,8 +56,10 @@ class Cluster(Generic[T]):
         self.counts = counts or [0] * CLUSTER_CELLS  # by ClusterCell
         self.requests = 0  # placed here by this process, each counted once
         self.budget = RetryBudget(retry or Retry())
+        self.ramp: Ramp[T] = Ramp(SlowStart())
         self.room = Room()
         self.until_try = 0.0  # a first try's deadline, set by whoever knows the time
+        self._now = 0.0  # at the last tick
         self._make = make
         self._eligible: Roster[T] = Roster()
         self._proven: Roster[T] = Roster()  # not draining, healthy now or before
@@ -103,6 +106,8 @@ class Cluster(Generic[T]):
         candidates = self.candidates
         if not candidates or (self.room.limit and self.room.full):
             return None
+        if 0 < len(self.ramp) <= len(candidates) / 2:  # when most are new, nobody can spare them
+            return self._pick_gently(now, rng, tried)
         for _ in range(REDRAWS):
             target = self.policy.pick(candidates, now, rng)
             if target not in tried and target.claim():
@@ -110,6 +115,21 @@ class Cluster(Generic[T]):
                     target.load.begin(now)
                 return target
         fresh = self._with_room(tried)
+        return self._claimed(self.policy.pick(fresh, now, rng), now) if fresh else None
+
+    def _pick_gently(self, now: float, rng: Random, tried: Collection[Target]) -> T | None:
+        """As `pick`, while some candidates are in their slow start."""
+        passed: list[Target] = list(tried)
+        for _ in range(REDRAWS):
+            target = self.policy.pick(self.candidates, now, rng)
+            if target in passed:
+                break  # this policy would say the same again
+            if self.ramp.passes_over(target, now, rng):
+                passed.append(target)
+            elif self._claimed(target, now) is not None:
+                return target
+        fresh = self._with_room(tried)
+        fresh = [target for target in fresh if target not in passed] or fresh
         return self._claimed(self.policy.pick(fresh, now, rng), now) if fresh else None
 
     def pick_keyed(
@@ -150,8 +170,12 @@ class Cluster(Generic[T]):
             target.judge = self.ejector.failed
             target.room = self.room
             self._equip(target)
-        elif target.see(picture):
-            self.ejector.pardon(target)
+        else:
+            if target.weight != picture.weight and target in self._told and self._left is not None:
+                self._told.remove(target)  # it joins again with its new weight
+                self._left(target)
+            if target.see(picture):
+                self.ejector.pardon(target)
         target.version = version
         self._put(target)
 
@@ -171,6 +195,8 @@ class Cluster(Generic[T]):
 
     def tick(self, now: float) -> None:
         """What time alone changes; to be called all the time."""
+        self._now = now
+        self.ramp.tick(now)
         if self.room.waiting:
             self.room.serve()  # other processes' requests have ended, or a target has come
             self.counts[ClusterCell.QUEUE_TIMEOUTS] += self.room.expire(now)
@@ -206,6 +232,10 @@ class Cluster(Generic[T]):
 
     def _put(self, target: T) -> None:
         """Put it on the rosters where it belongs."""
+        if not target.open_to_requests:
+            self.ramp.end(target)
+        elif target not in self._eligible:
+            self.ramp.begin(target, self._now)
         self._eligible.keep(target, target.open_to_requests)
         proven = target.proven and not target.draining
         self._proven.keep(target, proven)

@@ -118,6 +118,15 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlowStart:
+    """Targets that are new or return get less at first. Envoy's slow start; off as there."""
+
+    window_s: float = 0.0  # 0: off
+    min_percent: float = 10.0  # of its share at least
+    aggression: float = 1.0  # 1: the share rises evenly; more: faster at first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
     """Requests that wait because every target, or the cluster, is full; per process."""
 
@@ -140,6 +149,7 @@ class ClusterConfig:
     panic_percent: float = 50.0  # of the targets eligible; below it all are used. 0: never. Envoy's
     ejection: Ejection = Ejection()
     retry: Retry = Retry()
+    slow_start: SlowStart = SlowStart()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

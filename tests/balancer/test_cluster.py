@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -205,3 +206,23 @@ def test_every_policy_goes_into_a_panic_and_out_of_it(policy: str) -> None:
         assert chosen in made.candidates
         chosen.release()
     assert made.counts[ClusterCell.PANICS] > 5
+
+
+def test_a_new_weight_is_in_force_at_once() -> None:
+    """Whether the policy looks at it or keeps it in an index."""
+    made, rng = cluster("weighted_round_robin", 2), Random(1)
+
+    def served() -> list[int]:
+        picked = [made.pick(0.0, rng) for _ in range(400)]
+        return [sum(t is not None and t.slot == slot for t in picked) for slot in (0, 1)]
+
+    assert served() == [200, 200]
+    made.upsert(msgspec.structs.replace(picture(1), weight=3), version=1)
+    assert served() == pytest.approx([100, 300], abs=3)
+    hashed = cluster("consistent_hash", 2)
+    hashed.upsert(msgspec.structs.replace(picture(1), weight=9), version=1)
+    keys = [hashed.pick_keyed(b"%d" % number, 0.0, rng) for number in range(400)]
+    for target in keys:
+        assert target is not None
+        target.release()
+    assert sum(t is not None and t.slot == 1 for t in keys) > 250

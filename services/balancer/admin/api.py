@@ -22,11 +22,13 @@ from services.balancer.ledger import Ledger, ProcessCell
 from services.balancer.messages import ReloadResult
 
 MAX_WAIT_S: Final = 300.0
+MAX_WEIGHT: Final = 1_000
 _LOOK_S: Final = 0.02  # between two looks at a draining target's pending count
 _SETTLE_S: Final = 0.1  # a picture is with every data plane by then
 
 _log = logging.getLogger(__name__)
 
+Weight = Annotated[int, Query(ge=1, le=MAX_WEIGHT)]
 WaitS = Annotated[float, Query(ge=0, le=MAX_WAIT_S)]
 
 
@@ -69,11 +71,13 @@ def make_app(
         data = [cluster_data(fleet, ledger, cluster) for cluster in fleet.clusters.values()]
         return {"clusters": data}
 
+    def unknown(target_id: str) -> JSONResponse:
+        known = sorted(fleet.registry.members)
+        return JSONResponse({"error": f"no target {target_id!r}", "targets": known[:1000]}, 404)
+
     async def set_drain(target_id: str, draining: bool, wait_s: float) -> JSONResponse:
         if not fleet.registry.drain(target_id, draining):
-            known = sorted(fleet.registry.members)
-            error = f"no target {target_id!r}"
-            return JSONResponse({"error": error, "targets": known[:1000]}, 404)
+            return unknown(target_id)
         member = fleet.registry.members[target_id]
         if draining and wait_s > 0:
             await _wait_drained(ledger, member.slot, wait_s)
@@ -87,6 +91,12 @@ def make_app(
     @app.post("/api/targets/{target_id:path}/undrain")
     async def undrain(target_id: str) -> JSONResponse:
         return await set_drain(target_id, False, 0.0)
+
+    @app.post("/api/targets/{target_id:path}/weight")
+    async def weigh(target_id: str, value: Weight) -> JSONResponse:
+        if not fleet.registry.weigh(target_id, value):
+            return unknown(target_id)
+        return JSONResponse({"target": target_data(fleet.registry.members[target_id], ledger)})
 
     @app.get("/api/config")
     async def config() -> dict[str, Any]:

@@ -116,6 +116,7 @@ def target_data(member: Member, ledger: Ledger) -> dict[str, Any]:
         "sources": sorted(member.sources),
         "leaving": member.sources == {LEAVING},  # until another can take its place
         "slot": member.slot,
+        "weight": member.weight,
         "pending": ledger.pending_total(member.slot),
         "requests": totals[TargetCell.REQUESTS],
         "responses": {name: totals[cell] for name, cell in CLASSES.items()},

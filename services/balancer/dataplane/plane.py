@@ -130,6 +130,7 @@ class Plane:
             cluster.panic_percent = named.panic_percent
             cluster.ejector.rules = named.ejection
             cluster.budget.rules = named.retry
+            cluster.ramp.rules = named.slow_start
             cluster.budget.share = 1.0 / config.processes
             cluster.settle()
             clusters[named.name] = cluster

@@ -38,6 +38,7 @@ class Member:
     state: HealthState = field(default_factory=HealthState)
     health_since: float = 0.0
     draining: bool = False
+    weight: int = 1
     sources: set[str] = field(default_factory=set)
     checked: bool = False  # since it joined, or since this process began
     check_error: str | None = None  # of the last check
@@ -55,6 +56,7 @@ class Member:
             host=self.address.host,
             port=self.address.port,
             slot=self.slot,
+            weight=self.weight,
             health=self.state.health,
             draining=self.draining,
         )
@@ -99,6 +101,7 @@ class Registry:
                 state=HealthState(picture.health),
                 health_since=wall,
                 draining=picture.draining,
+                weight=picture.weight,
                 sources={BEFORE},
             )
             self._joined(member)
@@ -162,6 +165,17 @@ class Registry:
         if member.draining is not draining:
             member.draining = draining
             _log.info("drain" if draining else "undrain", extra={"target": target_id})
+            self._changed(member)
+        return True
+
+    def weigh(self, target_id: str, weight: int) -> bool:
+        """Set a weight, which holds until the target leaves; False: no such id."""
+        member = self.members.get(target_id)
+        if member is None:
+            return False
+        if member.weight != weight:
+            member.weight = weight
+            _log.info("weight", extra={"target": target_id, "weight": weight})
             self._changed(member)
         return True
 

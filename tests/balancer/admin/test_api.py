@@ -168,6 +168,18 @@ async def test_an_ejected_target_says_who_and_why(stand: Stand) -> None:
     assert len([line for line in metrics.splitlines() if line.endswith(" 3.0")]) == 1
 
 
+async def test_a_weight_is_set_shown_and_told(stand: Stand) -> None:
+    path = f"/api/targets/{stand.id(0)}/weight"
+    answer = await stand.api.post(path, params={"value": 7})
+    assert (answer.status_code, answer.json()["target"]["weight"]) == (200, 7)
+    assert stand.fleet.registry.members[stand.id(0)].picture.weight == 7
+    assert (await stand.rows())[stand.id(1)]["weight"] == 1
+    for value in ("0", "1001", "x", ""):
+        assert (await stand.api.post(path, params={"value": value})).status_code == 422
+    missing = await stand.api.post("/api/targets/c/1.2.3.4:5/weight", params={"value": 2})
+    assert missing.status_code == 404
+
+
 async def test_the_scoreboard_is_refilled_all_the_time(stand: Stand) -> None:
     """A simple balancer fills it once at start."""
     before = (await stand.rows())[stand.id(0)]["probe"]["at"]
