@@ -48,6 +48,7 @@ class Balancer:
         self.processes = int(config["processes"])
         self.log = folder / "balancer.log"
         self._file = folder / "balancer.yaml"
+        self._pid_file = folder / "balancer.pid"
         self._process: asyncio.subprocess.Process | None = None
         # A control plane that was killed must not be met again on a kept connection.
         self._client = httpx.AsyncClient(
@@ -62,6 +63,7 @@ class Balancer:
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "services.balancer", "--config", str(self._file)),
+                *("--pid-file", str(self._pid_file)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -86,10 +88,13 @@ class Balancer:
 
     @property
     def pid(self) -> int:
-        """The supervisor's process id."""
+        """The process id of the supervisor that serves; after an upgrade it is another's."""
         if self._process is None:
             raise RuntimeError("not started")
-        return self._process.pid
+        try:
+            return int(self._pid_file.read_text())
+        except FileNotFoundError:  # it does not serve yet
+            return self._process.pid
 
     def tree(self) -> dict[str, list[psutil.Process]]:
         """Its processes by role."""
@@ -140,7 +145,7 @@ class Balancer:
         try:
             async with asyncio.timeout(deadline_s):
                 while missing:
-                    if self._process is None or self._process.returncode is not None:
+                    if not psutil.pid_exists(self.pid):
                         raise ChaosError(f"the balancer ended, see {self.log}")
                     missing = await self._missing()
                     await asyncio.sleep(LOOK_S)
@@ -180,18 +185,34 @@ class Balancer:
         """SIGHUP."""
         os.kill(self.pid, signal.SIGHUP)
 
+    async def upgrade(self, deadline_s: float) -> None:
+        """SIGUSR2, until a successor serves and the old one is gone. TimeoutError otherwise."""
+        old = self.pid
+        os.kill(old, signal.SIGUSR2)
+        async with asyncio.timeout(deadline_s):
+            while self.pid == old or _lives(old):  # noqa: ASYNC110 - another process: no event
+                await asyncio.sleep(LOOK_S)
+
     async def _end(self) -> None:
         await self._client.aclose()
-        if self._process is None or self._process.returncode is not None:
+        if self._process is None:
             return
-        children = psutil.Process(self.pid).children()
-        self._process.terminate()
-        try:
-            async with asyncio.timeout(EXIT_S):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
-        for child in children:
+        tree: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess):
+            supervisor = psutil.Process(self.pid)
+            tree = [supervisor, *supervisor.children()]
+            supervisor.terminate()
+        await asyncio.to_thread(psutil.wait_procs, tree[:1], EXIT_S)
+        for process in tree:
             with suppress(psutil.NoSuchProcess):  # psutil compares start times: never a reused id
-                child.kill()
+                process.kill()
+        if self._process.returncode is None:
+            await self._process.wait()
+
+
+def _lives(pid: int) -> bool:
+    """Not gone, and not waiting to be collected either."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

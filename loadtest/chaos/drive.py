@@ -62,12 +62,13 @@ def config(listen: int, admin: int, targets: list[int]) -> dict[str, Any]:
                 "name": "cluster1",
                 "targets": [{"static": [f"127.0.0.1:{port}" for port in targets]}],
                 "health": {"interval_s": 0.4, "timeout_s": 0.4, "rise": 1, "fall": 2},
+                "retry": {"try_s": 0.7},
             }
         ],
         "routes": [{"path": "/cluster1", "cluster": "cluster1"}],
         "timeouts": {
             "connect_s": 0.5,
-            "response_head_s": 2.0,
+            "response_head_s": 2.5,
             "body_idle_s": 3.0,
             "target_keep_alive_s": 1.0,
         },

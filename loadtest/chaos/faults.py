@@ -60,6 +60,7 @@ class Faults:
             Kind.RELOAD: self._reload,
             Kind.DRAIN: self._drain,
             Kind.DESCRIPTORS: self._descriptors,
+            Kind.UPGRADE: self._upgrade,
         }
 
     async def strike(self, fault: Fault) -> Strike:
@@ -157,6 +158,10 @@ class Faults:
         await self._must(*await self._balancer.ask(f"{place}/drain?wait_s=5", "POST"))
         await self._hold()
         await self._must(*await self._balancer.ask(f"{place}/undrain", "POST"))
+
+    async def _upgrade(self, fault: Fault) -> None:
+        await self._balancer.upgrade(WHOLE_S)
+        await self._hold()
 
     async def _must(self, status: int, answer: Any) -> None:
         if status != 200:

@@ -22,6 +22,7 @@ class Kind(enum.Enum):
     RELOAD = "reloads"
     DRAIN = "drain"
     DESCRIPTORS = "descriptors"
+    UPGRADE = "upgrade"
 
 
 @dataclass(frozen=True, slots=True)
