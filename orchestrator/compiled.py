@@ -23,18 +23,18 @@ HOT: Final = (
     *(
         BALANCER / "dataplane" / f"{name}.py"
         for name in (
-            *("http1", "chunked", "errors", "route", "key", "retry", "observe"),
             *(
+                "http1",
+                "chunked",
+                "errors",
+                "route",
+                "key",
+                "retry",
+                "observe",
+                "logged",
                 "failure",
-                "exchange",
-                "forward",
-                "client",
-                "accept",
-                "tunnel",
-                "origins",
-                "deadlines",
-                "plane",
             ),
+            *("exchange", "forward", "client", "accept", "tunnel", "origins", "deadlines", "plane"),
         )
     ),
     *(BALANCER / f"{name}.py" for name in ("load", "room", "target", "cluster")),

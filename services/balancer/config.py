@@ -208,6 +208,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccessLog:
+    """One JSON line a request, to a file (opened anew at a reload) or, by `-`, standard output."""
+
+    path: str
+    buffer_bytes: int = 1_048_576  # of lines that wait to be written, per process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloudWatch:
     """Metrics to CloudWatch by cluster and, for `lowest_cpu`, machines' CPU from there.
 
@@ -233,4 +241,5 @@ class Config:
     limits: Limits = Limits()
     upgrades: tuple[str, ...] = ("websocket",)  # protocols that a client may switch to
     trusted_proxies: tuple[str, ...] = ()  # networks whose forwarding headers are believed
+    access_log: AccessLog | None = None  # off
     cloudwatch: CloudWatch | None = None  # off

@@ -57,6 +57,8 @@ class ProcessCell(_Cells):
     TASKS = auto()  # gauge: asyncio tasks alive
     TUNNELS = auto()  # connections that switched protocols
     TUNNELS_OPEN = auto()  # gauge
+    ACCESS_LINES = auto()  # taken for the access log
+    ACCESS_LINES_DROPPED = auto()  # of them: it was full, or could not be written
 
 
 class ClusterCell(_Cells):

@@ -89,7 +89,8 @@ async def _exactly(reader: asyncio.StreamReader, size: int) -> AsyncIterator[byt
 def reset(writer: asyncio.StreamWriter) -> None:
     """Close with RST instead of FIN (SO_LINGER of 0 seconds)."""
     sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if sock.fileno() >= 0:  # else the other side was quicker
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 

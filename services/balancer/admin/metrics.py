@@ -40,6 +40,8 @@ _COUNTERS: Final = (
     ("client_requests", "Requests read from clients", ProcessCell.REQUESTS),
     ("client_aborts", "Clients gone before their answer", ProcessCell.CLIENT_ABORTS),
     ("tunnels", "Connections that switched protocols", ProcessCell.TUNNELS),
+    ("access_lines", "Lines taken for the access log", ProcessCell.ACCESS_LINES),
+    ("access_lines_dropped", "Lines in no access log", ProcessCell.ACCESS_LINES_DROPPED),
     ("retries", "Attempts repeated on another target", ProcessCell.RETRIES),
 )
 _GAUGES: Final = (

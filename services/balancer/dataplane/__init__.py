@@ -5,6 +5,7 @@ of a request: `client` is a client's connection and `accept` reads heads from it
 `chunked` are the grammar), `route` finds the cluster, `key` what a policy may go by, `exchange` has
 a target picked and joins the two sides, `forward` is the target's side, `tunnel` joins the two when
 they leave HTTP, `retry` says whether a failed attempt may be repeated, `observe` closes each
-attempt once, `errors` says whose fault it was. `deadlines` is the one timer, `origins` counts
+attempt once, `errors` says whose fault it was. `logged` keeps what a request's line of the
+`access_log` says. `deadlines` is the one timer, `origins` counts
 clients by address. Nothing here knows AWS, Docker or FastAPI.
 """

@@ -14,6 +14,7 @@ from services.balancer.dataplane.client import ClientSide
 from services.balancer.dataplane.errors import BadRequest, Refusal, answer, response
 from services.balancer.dataplane.exchange import Exchange
 from services.balancer.dataplane.http1 import REQUEST_HEAD, SLASH, UNUSUAL, Fields, check_request
+from services.balancer.dataplane.logged import LEFT, OWN, LoggedExchange, tell, tell_unread
 from services.balancer.dataplane.tunnel import offer
 from services.balancer.dataplane.unfinished import empty_lines
 from services.balancer.dataplane.unfinished import fault as unfinished_fault
@@ -65,6 +66,7 @@ class ClientConnection(ClientSide):
         if exchange is not None:
             self._exchange = None
             plane.counters.client_abort()
+            tell(exchange, LEFT)
             exchange.client_gone()
 
     def eof_received(self) -> bool:
@@ -143,7 +145,12 @@ class ClientConnection(ClientSide):
             self.close_after = True
         plane.requests += 1
         route = plane.router.find(target, fields.host, fields.onward)
-        exchange = self._exchange = Exchange(plane, self, line, method, minor, fields)
+        log = plane.access
+        exchange = self._exchange = (
+            Exchange(plane, self, line, method, minor, fields)
+            if log is None
+            else LoggedExchange(plane, self, line, method, minor, fields, log)
+        )
         end = match.end()
         if len(data) > end:
             if not exchange.upload_left:
@@ -240,6 +247,7 @@ class ClientConnection(ClientSide):
         unread = exchange.uploading
         close = self.close_after = self.close_after or unread or plane.draining
         plane.counters.answered_here(respond.status)
+        tell(exchange, OWN, respond.status)
         self.write(
             response(
                 respond.status,
@@ -262,6 +270,10 @@ class ClientConnection(ClientSide):
         self._plane.counters.answered_here(refusal.status)
         if self._transport.is_closing():
             return
+        if exchange is not None:
+            tell(exchange, OWN, refusal.status)
+        else:
+            tell_unread(self._plane, request_id, refusal.status)
         self.write(answer(refusal, detail, request_id.decode(), close=close, head_only=head_only))
         self.exchange_ended(complete=known)
 

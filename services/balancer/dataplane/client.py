@@ -10,6 +10,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final
 
+from services.balancer.dataplane.logged import CUT, tell
+
 if TYPE_CHECKING:
     from services.balancer.dataplane.exchange import Exchange
     from services.balancer.dataplane.plane import Plane
@@ -77,11 +79,17 @@ class ClientSide:
 
         A reset says so; a mere end would complete an answer that is framed by its connection.
         """
+        self.tell(CUT)
         self._exchange = None
         sock = self._transport.get_extra_info("socket")
         if sock is not None and not self._transport.is_closing():
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
+
+    def tell(self, ended: bytes) -> None:
+        """The access log hears how the present request ended."""
+        if self._exchange is not None:
+            tell(self._exchange, ended)
 
     def give_up(self) -> tuple[asyncio.Transport, bytes]:
         """A tunnel takes the connection over: the transport, and what was sent ahead.

@@ -136,8 +136,10 @@ class Exchange(Fallible):
         head = self._line + fields.onward + lines + self.request_id + b"\r\n\r\n"
         connection.send(self, head + self._unsent)
         self._unsent = b""
-        if self.upload_left and not connection.blocked:
-            client.resume()
+        if self.upload_left:
+            client.deadline = self._in_time(plane.until_body_idle)
+            if not connection.blocked:
+                client.resume()
 
     # -- the request's body ------------------------------------------------------------------------
 

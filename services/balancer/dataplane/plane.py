@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from services.balancer import pick
 from services.balancer.cluster import Cluster
 from services.balancer.config import ClusterConfig, Config, Respond
+from services.balancer.dataplane.access_log import AccessLog, follow
 from services.balancer.dataplane.deadlines import PERIOD_S, Deadlines
 from services.balancer.dataplane.forward import PooledTarget
 from services.balancer.dataplane.http1 import (
@@ -84,6 +85,7 @@ class Plane:
         self.counters = Counters(ledger.process(row))
         self.clients: set[ClientConnection] = set()
         self.origins = Origins()
+        self.access: AccessLog | None = None
         self.target_connections = 0  # open now, busy or idle
         self.dialing = 0  # being opened
         self.tunnels = 0  # open now
@@ -152,6 +154,13 @@ class Plane:
         self.head_bytes = limits.head_bytes
         self.target_bytes = limits.target_bytes
         self.idle_per_target = limits.idle_per_target
+        self.access = follow(
+            self.access,
+            config.access_log,
+            loop=self.loop,
+            clock=self.clock,
+            cells=self.counters.cells,
+        )
         self.deadlines.every(_period_s(config))
         self._on_sweep(self.deadlines.now)
 
@@ -238,6 +247,8 @@ class Plane:
     def publish(self) -> None:
         """Write all counts where the control plane reads them."""
         self.counters.cells[_REQUESTS] = self.requests
+        if self.access is not None:
+            self.access.publish()
         for column, cluster in enumerate(self.clusters.values()):
             cells = self.ledger.cluster(self.row, column)
             cluster.counts[ClusterCell.PENDING] = cluster.room.own
@@ -360,6 +371,8 @@ class Plane:
         for cluster in self.clusters.values():
             for target in cluster.targets.values():
                 target.close_idle()
+        if self.access is not None:
+            self.access.close()
 
 
 def _forwarding(peer: bytes, proto: bytes) -> bytes:

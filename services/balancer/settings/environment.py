@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
-from services.balancer.config import CloudWatch, Config, Limits, Timeouts
+from services.balancer.config import AccessLog, CloudWatch, Config, Limits, Timeouts
 from services.balancer.settings.document import Document, Scalar
 from services.balancer.settings.problems import Path, Problem, Spot, nearest
 from services.contract import ENV_PREFIX
@@ -20,8 +20,13 @@ from services.contract import ENV_PREFIX
 # Read by the command line or set beside it; not values of the configuration.
 NOT_SETTINGS: Final = frozenset({f"{ENV_PREFIX}CONFIG"})
 
-_SECTIONS: Final = {"timeouts": Timeouts, "limits": Limits, "cloudwatch": CloudWatch}
-_LISTS: Final = frozenset({"trusted_proxies"})
+_SECTIONS: Final = {
+    "timeouts": Timeouts,
+    "limits": Limits,
+    "access_log": AccessLog,
+    "cloudwatch": CloudWatch,
+}
+_LISTS: Final = frozenset({"trusted_proxies", "upgrades"})
 _FILE_ONLY: Final = frozenset({"clusters", "routes"})
 
 

@@ -208,6 +208,8 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("CloudWatch", "namespace"): metrics_name,
     ("CloudWatch", "deployment"): metrics_name,
     ("CloudWatch", "interval_s"): between(1, 3_600, " s"),
+    ("AccessLog", "path"): not_empty,
+    ("AccessLog", "buffer_bytes"): between(65_536, _BIG),
     ("Limits", "head_bytes"): between(1_024, 1 << 20),
     ("Limits", "header_count"): between(8, 10_000),
     ("Limits", "target_bytes"): between(64, 1 << 20),

@@ -2,6 +2,7 @@
 
 policy: p2c                     {name: p2c, params: {}}
 policy: {name: p2c, x: 1}       {name: p2c, params: {x: 1}}
+access_log: PATH                {path: PATH}, made absolute likewise; `-` stays
 file: targets.yaml              {path: targets.yaml}, made absolute from the config file
 dns: worker:8000                {name: worker, port: 8000}
 static: 127.0.0.1:9101          [127.0.0.1:9101]
@@ -30,6 +31,8 @@ def expand(document: Document, folder: FilePath, env: Mapping[str, str]) -> None
         return
     if data.get("processes") == "auto":
         data["processes"] = len(os.sched_getaffinity(0))
+    if "access_log" in data:
+        data["access_log"] = _log(data["access_log"], folder)
     cloudwatch = data.get("cloudwatch")
     if isinstance(cloudwatch, dict):
         data["cloudwatch"] = _with_region(cloudwatch, region)
@@ -43,6 +46,14 @@ def expand(document: Document, folder: FilePath, env: Mapping[str, str]) -> None
         targets = cluster.get("targets")
         if isinstance(targets, list):
             cluster["targets"] = [_source(source, folder, region) for source in targets]
+
+
+def _log(log: Any, folder: FilePath) -> Any:
+    if isinstance(log, str):
+        log = {"path": log}
+    if isinstance(log, dict) and isinstance(log.get("path"), str) and log["path"] not in ("", "-"):
+        return log | {"path": Scalar(folder / log["path"])}
+    return log
 
 
 def _policy(document: Document, policy: Any, path: Path) -> Any:
