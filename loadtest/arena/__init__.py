@@ -11,8 +11,12 @@
     oracle       in the balancers' place, someone who knows
     fronts       the balancers: processes with a view each
     simulation   one run: scenario, policy, seed -> latencies
+    cells        the matrix: scenarios by their coordinates
+    files        scenario files
     compare      policies x seeds, ratios to the oracle with confidence intervals
     table        that, to be read
+    summary      all cells in one table
+    plot, output charts, pages, the figures of the docs
 
 From Python, for an experiment of one's own:
 

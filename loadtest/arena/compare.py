@@ -83,6 +83,11 @@ class Cell:
     seeds: tuple[int, ...]
     figures: Mapping[str, tuple[Figures, ...]]
 
+    @property
+    def requests(self) -> int:
+        """Simulated in all."""
+        return sum(each.requests for of_policy in self.figures.values() for each in of_policy)
+
     def mean(self, policy: str, of: Callable[[Figures], float]) -> float:
         """Of one figure, over seeds."""
         return fmean(of(each) for each in self.figures[policy])
@@ -131,7 +136,7 @@ def compare(
     on_run: Callable[[str, str, int], None] = lambda scenario, policy, seed: None,
 ) -> list[Cell]:
     """Every scenario with the oracle and every policy at every seed, over `jobs` processes."""
-    everyone = (ORACLE, *(each for each in policies if each != ORACLE))
+    everyone = (*ORACLES, *(each for each in policies if each not in ORACLES))
     tasks = [(s, p, seed) for s in scenarios for p in everyone for seed in seeds]
     found: dict[tuple[str, str], list[Figures]] = {}
     for (scenario, policy, seed), figures in zip(tasks, _runs(tasks, jobs), strict=True):

@@ -93,7 +93,9 @@ class Balancers:
         processes: int,
         chance: Callable[[str], Random],
         probe: Callable[[View, Target, float], None],
+        ejection: bool = False,
     ) -> None:
+        self._ejection = ejection
         self._machines = machines
         self._which = chance("which process")
         self._probe = probe
@@ -121,7 +123,7 @@ class Balancers:
             return None
         attempt = Attempt(request, self._machines[target.slot], now, view, target)
         if view.curious is not None:
-            for wanted in view.curious(cluster.eligible, now, view.rng):
+            for wanted in view.curious(cluster.candidates, now, view.rng):
                 self._probe(view, wanted, now)
         return attempt
 
@@ -133,8 +135,11 @@ class Balancers:
             if attempt.report is not None:
                 load.reported(*attempt.report, now)
             load.succeed(now - attempt.sent, now)
+            target.failed_in_row = 0
         elif how == "failed":
             load.fail(now - attempt.sent, now)
+            if self._ejection:
+                target.failed(now, unreachable=attempt.machine.mode is Mode.REFUSING)
         else:
             load.abandon(now - attempt.sent, now)
 
@@ -164,6 +169,9 @@ class Balancers:
                 view.cluster.upsert(picture, self._version)
 
     def probe(self, machines: Sequence[Machine], network_s: float, now: float) -> None:
+        if self._ejection:
+            for view in self.views:
+                view.cluster.ejector.tick(now)
         for machine in machines:
             answer = probe_answer(machine, network_s, now)
             for view in self.views:

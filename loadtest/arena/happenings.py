@@ -125,10 +125,10 @@ class Slowdown:
 class Pauses:
     """`count` machines, the same all along, stand still for `for_s` about every `every_s`.
 
-    A collection of garbage, a migration of the virtual machine. 0 means all machines.
+    A collection of garbage, a migration of the virtual machine. `count` 0 means all machines.
     """
 
-    count: int = 1
+    count: float = 1
     for_s: float = 1.0
     every_s: float = 5.0
 
@@ -145,28 +145,38 @@ class Pauses:
             wait_s = (self.every_s - self.for_s) * (0.5 + rng.random())
             simulation.events.at(now + wait_s, pause, machine)
 
-        for machine in rng.sample(machines, self.count or len(machines)):
+        for machine in rng.sample(machines, self._count(len(machines))):
             simulation.events.at(self.every_s * rng.random(), pause, machine)
 
     def lost_share(self, scenario: Scenario) -> float:
-        return (self.count or scenario.size) / scenario.size * self.for_s / self.every_s
+        return self._count(scenario.size) / scenario.size * self.for_s / self.every_s
+
+    def _count(self, size: int) -> int:
+        return _how_many(self.count, size) if self.count else size
 
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """One machine answers every request with 500 at once, while its health checks pass."""
+    """`count` machines answer every request with 500 at once, while their health checks pass."""
 
+    count: float = 1
     at_s: float = 1.0
     for_s: float = 1e9
 
     def start(self, simulation: Simulation) -> None:
-        machine = simulation.chance("failing").choice(simulation.at_start)
+        count = _how_many(self.count, len(simulation.at_start))
+        machines = simulation.chance("failing").sample(simulation.at_start, count)
         start_s = simulation.scenario.warmup_s + self.at_s
-        simulation.events.at(start_s, lambda now, _: machine.set_mode(Mode.FAILING))
-        simulation.events.at(start_s + self.for_s, lambda now, _: machine.set_mode(Mode.UP))
+
+        def turn(now: float, mode: Mode) -> None:
+            for machine in machines:
+                machine.set_mode(mode)
+
+        simulation.events.at(start_s, turn, Mode.FAILING)
+        simulation.events.at(start_s + self.for_s, turn, Mode.UP)
 
     def lost_share(self, scenario: Scenario) -> float:
-        return 1.0 / scenario.size
+        return _how_many(self.count, scenario.size) / scenario.size
 
 
 def _how_many(count: float, size: int) -> int:

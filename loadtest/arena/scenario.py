@@ -61,6 +61,8 @@ class Scenario:
     probe_interval_s: float = 1.0  # of the control plane
     deadline_s: float = DEADLINE_S
     retries: int = 1
+    allotment: float | None = None  # core-seconds a second that `load` is of; None: the capacity
+    ejection: bool = False  # off: what a policy does about a failing machine is its own doing
     happenings: tuple[Happening, ...] = ()
 
     @property
@@ -77,7 +79,7 @@ class Scenario:
     @property
     def rate(self) -> float:
         """Requests a second."""
-        return self.load * self.capacity / self.work.mean_s
+        return self.load * (self.allotment or self.capacity) / self.work.mean_s
 
     @property
     def duration_s(self) -> float:

@@ -94,6 +94,7 @@ class Simulation:
                 processes=scenario.processes,
                 chance=self.chance,
                 probe=self._probe,
+                ejection=scenario.ejection,
             )
         self._central = self.front if isinstance(self.front, CentralQueue) else None
         self._network_s = scenario.network_s

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from loadtest.arena.compare import ORACLE, Cell, Ratio
+from loadtest.arena.compare import ORACLE, ORACLES, Cell, Ratio
 
 HEADINGS: Final = ("policy", "p50", "p99", "p99.9", "mean", "errors", "p99 / oracle (95 %)")
 
 
 def rows(cell: Cell) -> list[tuple[str, ...]]:
     """A row a policy, best p99 first after the oracle; latencies in ms."""
-    everyone = sorted(cell.figures, key=lambda each: (each != ORACLE, cell.ratio(each).value))
+    everyone = sorted(cell.figures, key=lambda each: (each not in ORACLES, cell.ratio(each).value))
     return [
         (
             policy,
