@@ -12,6 +12,7 @@ from orchestrator.aws.door import Aws
 from orchestrator.aws.errors import CloudError
 from orchestrator.aws.wait import Patience, wait_until
 from orchestrator.deploy.balancers import Balancers, Views
+from orchestrator.deploy.fronts import fronts
 from orchestrator.deploy.members import Machine, Members, members
 from orchestrator.deploy.provision import Surroundings
 from orchestrator.deploy.remote import known
@@ -74,7 +75,9 @@ def retire(
         return
     idents = sorted(machine.ident for machine in machines)
     around.report(f"drain {', '.join(idents)}")
-    drain(balancers_of(aws, members(aws, scope), around), machines, deadline_s, around)
+    balancers = balancers_in_front(aws, scope, members(aws, scope), around)
+    if balancers is not None:  # else their group takes them out of the ALB and waits
+        drain(balancers, machines, deadline_s, around)
     end_machines(aws, scope, idents, around)
 
 
@@ -114,6 +117,17 @@ def drain_all(aws: Aws, scope: Scope, deadline_s: float, around: Surroundings) -
             drain(Balancers(aws, reached, around.patience), workers, deadline_s, around)
     except CloudError as error:
         around.report(f"not drained: {error}")
+
+
+def balancers_in_front(
+    aws: Aws, scope: Scope, now: Members, around: Surroundings
+) -> Balancers | None:
+    """The balancers that run now; None where an ALB alone is in front. Raises CloudError."""
+    if not now.balancers:
+        ways = fronts(aws, scope)
+        if ways and not any(way.ours for way in ways):
+            return None
+    return balancers_of(aws, now, around)
 
 
 def balancers_of(aws: Aws, now: Members, around: Surroundings) -> Balancers:

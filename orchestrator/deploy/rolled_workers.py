@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from orchestrator.aws.door import Aws
 from orchestrator.deploy.balancers import Views
-from orchestrator.deploy.drain import balancers_of, retire
+from orchestrator.deploy.drain import balancers_in_front, retire
 from orchestrator.deploy.fronts import HEALTHY, target_healths
 from orchestrator.deploy.members import Group, Machine, Members
 from orchestrator.deploy.provision import Surroundings
@@ -25,7 +25,8 @@ class RolledWorkers:
 
     def look(self, now: Members, group: Group, good: Collection[Machine]) -> Look:
         """Healthy for so long in every balancer, and behind a load balancer where one is."""
-        views = balancers_of(self._aws, now, self._around).look()
+        balancers = balancers_in_front(self._aws, self._scope, now, self._around)
+        views = balancers.look() if balancers is not None else {}
         behind = target_healths(self._aws, self._scope, group.name).get(group.name)
         unfit = {one.ident: self._unfit(one, views) for one in good}
         for one in good:

@@ -8,7 +8,8 @@ from typing import Final
 from orchestrator.aws.door import Aws
 from orchestrator.aws.errors import CloudError
 from orchestrator.aws.wait import wait_until
-from orchestrator.deploy.drain import DEADLINE_S, balancers_of, retire
+from orchestrator.deploy.drain import DEADLINE_S, balancers_in_front, retire
+from orchestrator.deploy.fronts import HEALTHY, target_healths
 from orchestrator.deploy.journal import Journal
 from orchestrator.deploy.members import Group, Machine, members
 from orchestrator.deploy.provision import Surroundings
@@ -114,7 +115,9 @@ def _update(aws: Aws, group: Group, low: int, high: int, size: int) -> None:
 def _wait_serving(aws: Aws, scope: Scope, sizes: Mapping[str, int], around: Surroundings) -> None:
     def missing() -> str:
         now = members(aws, scope)
-        views = balancers_of(aws, now, around).look()
+        balancers = balancers_in_front(aws, scope, now, around)
+        views = balancers.look() if balancers is not None else {}
+        healths = target_healths(aws, scope)
         told = []
         for group in now.clusters:
             if group.name in sizes and group.desired < sizes[group.name]:
@@ -123,7 +126,11 @@ def _wait_serving(aws: Aws, scope: Scope, sizes: Mapping[str, int], around: Surr
                     f"something else, its policy perhaps, has set it to {group.desired}",
                     "raise scale.min in deploy.yaml to keep more, then: steelyard up",
                 )
-            serving = sum(serves(one, views) for one in group.staying)
+            behind = healths.get(group.name)
+            serving = sum(
+                serves(one, views) and (behind is None or behind.get(one.ident) == HEALTHY)
+                for one in group.staying
+            )
             if group.name in sizes and serving < sizes[group.name]:
                 told.append(f"{group.name} {serving} of {sizes[group.name]} healthy")
         return ", ".join(told)

@@ -20,6 +20,7 @@ from orchestrator.deploy.replace import RollHaltedError, Speed
 from orchestrator.deploy.resource import Scope
 from orchestrator.deploy.resources import BY_NAME
 from orchestrator.deploy.roll import refresh_balancers, roll, roll_back, roll_balancers
+from orchestrator.deploy.scale import scale
 from orchestrator.deploy.successor import unfit
 from services.contract import IMAGE_BALANCER, IMAGE_WORKER
 from tests.orchestrator.aws.account import Account, Killed, changed, put_image
@@ -296,11 +297,11 @@ def test_workers_beside_an_alb_are_waited_for_there_too(
     assert {m.ident for m in members(account.aws, SCOPE).machines} == old
 
 
-def roll_workers(account: Account) -> int:
+def roll_workers(account: Account, *names: str) -> int:
     with account.journal as journal:
         plan = account.plan()
-        names = ("cluster1", "cluster2")
-        return roll(account.aws, plan, names, FAST, journal=journal, around=account.around)
+        wanted = names or ("cluster1", "cluster2")
+        return roll(account.aws, plan, wanted, FAST, journal=journal, around=account.around)
 
 
 def impatient(account: Account) -> Patience:
@@ -320,3 +321,21 @@ def test_what_a_new_balancer_must_know() -> None:
     assert unfit(views, "new", ["older", "gone"]) == ""
     assert unfit({**views, "new": seen("a1", clusters=("a",))}, "new", ["old"]) == "", "b has gone"
     assert unfit({**views, "new": seen("a1", "b1", ready=False)}, "new", ["old"]) != ""
+
+
+def test_behind_an_alb_alone_workers_are_rolled_and_scaled(
+    account: Account, machines: Fleet
+) -> None:
+    account.deployment = changed(**{"ttl: 4h": "front: alb", SCALED: ""})
+    account.up()
+    old = {m.ident for m in members(account.aws, SCOPE).machines}
+    put_image(IMAGE_WORKER, "second", seconds_later=60)
+    assert roll_workers(account, "cluster1") == 2
+    new = {m.ident for m in members(account.aws, SCOPE).machines}
+    assert not old & new
+    assert new <= set(target_healths(account.aws, SCOPE)["cluster1"])
+    with account.journal as journal:
+        scale(account.aws, account.deployment, {"cluster1": 1}, journal, account.around)
+    (left,) = members(account.aws, SCOPE).machines
+    assert left.ident in new
+    assert not any(script.startswith("python3 - ") for _, script in machines.scripts)
