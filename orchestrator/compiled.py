@@ -29,6 +29,7 @@ HOT: Final = (
                 "errors",
                 "route",
                 "key",
+                "report",
                 "retry",
                 "observe",
                 "logged",

@@ -6,7 +6,7 @@ All latencies are in seconds, all times in seconds of one monotonic clock.
 from __future__ import annotations
 
 from math import exp, fsum
-from typing import Final
+from typing import ClassVar, Final
 
 PEAK_EWMA_TAU_S: Final = 10.0  # Finagle, Linkerd
 FAILURE_PENALTY_S: Final = (
@@ -90,6 +90,8 @@ class Load:
         "probe_latency_s",
         "reported_pending",
     )
+
+    wants_reports: ClassVar[bool] = False  # whether `reported` is to be called for each response
 
     def __init__(self) -> None:
         self.peak = PeakEwma()

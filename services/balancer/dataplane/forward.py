@@ -1,8 +1,7 @@
 """The target's side: one connection to a target, the pool it rests in, and how it is opened.
 
-Bytes stream both ways: what one side reads is written to the other at once, and a side that does
-not take what it is given stops the reading on the other (back-pressure). Nothing is collected.
-"""
+Bytes stream both ways, nothing is collected: a side that does not take what it is given stops the
+reading on the other (back-pressure)."""
 
 from __future__ import annotations
 
@@ -19,6 +18,7 @@ from services.balancer.dataplane.http1 import (
     Fields,
     response_has_body,
 )
+from services.balancer.dataplane.report import hear
 from services.balancer.ledger import TargetCell
 from services.balancer.messages import TargetPicture
 from services.balancer.target import Target
@@ -252,7 +252,7 @@ class TargetConnection:
 
     # -- framing -----------------------------------------------------------------------------------
 
-    def _receive_head(self, exchange: Exchange, data: bytes) -> None:
+    def _receive_head(self, exchange: Exchange, data: bytes) -> None:  # noqa: PLR0912 - calls cost
         if self._head:
             data = self._head + data
             self._head = b""
@@ -282,6 +282,8 @@ class TargetConnection:
             exchange.interim(line, fields)
             if not data:
                 return
+        if fields.load_report is not None and self._target.load.wants_reports:
+            hear(self._target.load, fields.load_report, plane.clock())
         exchange.reusable = not fields.close and (minor == b"1" or fields.keep_alive)
         left = fields.content_length
         if left is None or status in (204, 304) or exchange.method == b"HEAD":

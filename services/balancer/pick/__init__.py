@@ -23,6 +23,7 @@ from services.balancer.pick.p2c import PowerOfTwoChoices
 from services.balancer.pick.parameters import Parameter
 from services.balancer.pick.peak_ewma import PeakEwmaP2C
 from services.balancer.pick.policy import Policy
+from services.balancer.pick.prequal import Prequal
 from services.balancer.pick.random_choice import RandomChoice
 from services.balancer.pick.round_robin import RoundRobin
 from services.balancer.pick.steelyard import Steelyard
@@ -36,6 +37,7 @@ POLICIES: Final[dict[str, Callable[..., Policy]]] = {
     "p2c": PowerOfTwoChoices,
     "peak_ewma": PeakEwmaP2C,
     "least_time": LeastTime,
+    "prequal": Prequal,
     "consistent_hash": ConsistentHash,
     "fastest": Fastest,
     "lowest_cpu": LowestCpu,

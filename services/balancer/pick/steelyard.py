@@ -76,6 +76,8 @@ class Pace(Load):
         "rest_s",
     )
 
+    wants_reports: ClassVar[bool] = True
+
     def __init__(self, policy: Steelyard, target: Target) -> None:
         super().__init__()
         self._policy = policy

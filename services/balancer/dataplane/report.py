@@ -1,0 +1,36 @@
+"""A target's load report as it rides on a response: ORCA's text form. Pure.
+
+`endpoint-load-metrics: TEXT cpu_utilization=0.3, named_metrics.pending=4`, as Envoy and gRPC read
+it. Its JSON and binary forms are not read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from services.balancer.load import Load
+
+_NUMBER: Final = rb"=[ \t]*([0-9]{1,9}(?:\.[0-9]{1,9})?)[ \t]*(?:,|\Z)"
+_PENDING: Final = re.compile(rb"[ ,]named_metrics\.pending" + _NUMBER)
+_LATENCY_MS: Final = re.compile(rb"[ ,]named_metrics\.latency_ms" + _NUMBER)
+_CPU: Final = re.compile(rb"[ ,]cpu_utilization" + _NUMBER)
+
+
+def hear(load: Load, value: bytes, now: float) -> None:
+    """Tell `load` what its target has said."""
+    load.reported(*read_report(value), now)
+
+
+def read_report(value: bytes) -> tuple[float | None, float | None, float | None]:
+    """Pending, latency near that in seconds, CPU (0..1); None for each that is not said."""
+    if not value.startswith(b"TEXT "):
+        return None, None, None
+    pending = _PENDING.search(value)
+    latency_ms = _LATENCY_MS.search(value)
+    cpu = _CPU.search(value)
+    return (
+        float(pending[1]) if pending is not None else None,
+        float(latency_ms[1]) / 1000.0 if latency_ms is not None else None,
+        min(float(cpu[1]), 1.0) if cpu is not None else None,
+    )
