@@ -63,21 +63,29 @@ class Story:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._settle(work_ms=0, balancer="t3.small")
         try:
-            await self._types("cloud", "start")
-            await self._step("images push", "images", "push", "--file", self._file)
-            await self._step("plan", "plan", "--file", self._file, most_s=PLAN_MOST_S)
-            shown = await self._step("up", "up", "--yes", "--file", self._file, most_s=UP_MOST_S)
-            self._base = _address(shown)
-            await self._step("up again: no change", "up", "--yes", "--file", self._file)
-            async with self._watched("the balancer is replaced (`up`)"):
-                self._settle(work_ms=1, balancer="t3.medium")
-                await self._types("up", "--yes", "--file", self._file)
-            async with self._watched("every worker is replaced (`roll --batch 50%`)"):
-                await self._types("roll", "--batch", "50%", "--file", self._file)
-            await self._step("down", "down", "--yes", "--file", self._file, most_s=DOWN_MOST_S)
-        finally:
-            await self._types("cloud", "stop")
+            await self._live()
+        except StepFailed as failed:
+            try:
+                await self._types("cloud", "stop")
+            except StepFailed as as_well:
+                raise StepFailed(f"{failed}\n{as_well}") from None
+            raise
+        await self._types("cloud", "stop")
         return self.steps
+
+    async def _live(self) -> None:
+        await self._types("cloud", "start")
+        await self._step("images push", "images", "push", "--file", self._file)
+        await self._step("plan", "plan", "--file", self._file, most_s=PLAN_MOST_S)
+        shown = await self._step("up", "up", "--yes", "--file", self._file, most_s=UP_MOST_S)
+        self._base = _address(shown)
+        await self._step("up again: no change", "up", "--yes", "--file", self._file)
+        async with self._watched("the balancer is replaced (`up`)"):
+            self._settle(work_ms=1, balancer="t3.medium")
+            await self._types("up", "--yes", "--file", self._file)
+        async with self._watched("every worker is replaced (`roll --batch 50%`)"):
+            await self._types("roll", "--batch", "50%", "--file", self._file)
+        await self._step("down", "down", "--yes", "--file", self._file, most_s=DOWN_MOST_S)
 
     @property
     def _file(self) -> str:
