@@ -31,6 +31,9 @@ def main(
         except StepFailed as failed:
             typer.echo(f"lifecycle: {failed}", err=True)
             raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            typer.echo("lifecycle: interrupted; the local cloud is gone", err=True)
+            raise typer.Exit(130) from None
     text = markdown(steps, count, f"{os.cpu_count()} cores")
     typer.echo(text)
     if docs:

@@ -63,10 +63,10 @@ async def asking(
     async with (
         httpx.AsyncClient(base_url=base, timeout=TIMEOUT_S, limits=none) as new,
         httpx.AsyncClient(base_url=base, timeout=TIMEOUT_S) as old,
-        asyncio.TaskGroup() as group,
     ):
+        # No TaskGroup: it would wrap the error of the block in a group of its own.
         tasks = [
-            group.create_task(_ask(client, paths, per_second, noticed))
+            asyncio.create_task(_ask(client, paths, per_second, noticed))
             for client, noticed in ((new, fresh), (old, kept))
         ]
         try:
@@ -74,6 +74,10 @@ async def asking(
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.wait(tasks)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()  # raises what it ended of
 
 
 async def _ask(

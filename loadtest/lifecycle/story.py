@@ -64,7 +64,7 @@ class Story:
         self._settle(work_ms=0, balancer="t3.small")
         try:
             await self._live()
-        except StepFailed as failed:
+        except (StepFailed, asyncio.CancelledError) as failed:
             try:
                 await self._types("cloud", "stop")
             except StepFailed as as_well:

@@ -10,7 +10,7 @@ import pytest
 
 from loadtest.lifecycle.clients import Noticed, asking
 from loadtest.lifecycle.report import BEGIN, END, markdown, missed, update_docs
-from loadtest.lifecycle.story import Step
+from loadtest.lifecycle.story import Step, StepFailed
 from tests.stand.target import Request, StubTarget
 
 
@@ -63,3 +63,10 @@ async def test_kept_clients_keep_their_connections_and_fresh_ones_do_not() -> No
     assert fresh.answered >= 10
     made = len(connections["/one"] | connections["/two"])
     assert fresh.answered <= made < fresh.answered + kept.answered
+
+
+async def test_what_goes_wrong_meanwhile_is_told_as_it_is() -> None:
+    async with StubTarget() as target:
+        with pytest.raises(StepFailed, match="roll"):
+            async with asking(f"http://127.0.0.1:{target.port}", ["/"], per_second=50.0):
+                raise StepFailed("roll ended with 1")
