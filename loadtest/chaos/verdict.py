@@ -22,7 +22,8 @@ from loadtest.chaos.plan import Kind
 MEMORY_SHARE: Final = 0.15  # how much a process may be larger at the end: allocators keep some
 MEMORY_BYTES: Final = 4 * 1024 * 1024
 BETWEEN: Final = "between faults"
-BUDGET_CODES: Final = frozenset({"502 retry_budget", "503 retry_budget", "504 retry_budget"})
+BUDGET_CODE: Final = "502 retry_budget"
+STARVED_CODE: Final = "503 out_of_descriptors"
 
 
 class Cause(enum.Enum):
@@ -98,11 +99,11 @@ def cause_of(record: Record, strike: Strike | None) -> Cause:
     """Why a request that was not answered was not; `strike` is the fault it fell into."""
     kind = strike.fault.kind if strike is not None else None
     if record.outcome is Outcome.REFUSED:
-        if record.detail in BUDGET_CODES:
+        if record.detail == BUDGET_CODE:
             return Cause.BUDGET
-        cause = _REFUSALS.get(record.detail[:3], Cause.OTHER)
-        starved = kind is Kind.DESCRIPTORS and strike is not None and strike.fault.variant % 2
-        return Cause.NO_DESCRIPTOR if starved and cause is Cause.TARGET else cause
+        if record.detail == STARVED_CODE and kind is Kind.DESCRIPTORS:
+            return Cause.NO_DESCRIPTOR
+        return _REFUSALS.get(record.detail[:3], Cause.OTHER)
     cause = _CAUSES[record.outcome or Outcome.HUNG]
     if cause is Cause.LOST:
         if strike is not None and record.port in strike.held:

@@ -87,6 +87,7 @@ class TargetCell(_Cells):
     BROKEN = auto()  # reset or nonsense before or inside the answer
     TIMEOUTS = auto()
     STALE = auto()  # pooled connections that the target had just closed
+    STARVED = auto()  # no descriptor or port of our own: not the target's fault
     RETRIES = auto()  # attempts here after one that had failed
     ABORTED = auto()  # the client left first
     CONNECTS = auto()  # connections opened

@@ -80,6 +80,14 @@ def test_never_forgiven(outcome: Outcome, method: str) -> None:
     assert not cause(record(outcome, method=method), strike(Kind.DATAPLANE_KILL)).allowed(method)
 
 
+def test_no_descriptor_is_forgiven_where_they_were_taken_away() -> None:
+    starved = record(Outcome.REFUSED, detail="503 out_of_descriptors")
+    assert cause(starved, strike(Kind.DESCRIPTORS, variant=1)) is Cause.NO_DESCRIPTOR
+    assert cause(starved, strike(Kind.RELOAD)) is Cause.NO_TARGET
+    broken = record(Outcome.REFUSED, detail="502 bad_gateway")
+    assert cause(broken, strike(Kind.DESCRIPTORS, variant=1)) is Cause.TARGET
+
+
 def test_a_post_that_two_targets_saw_is_found() -> None:
     one = record(Outcome.ANSWERED, method="POST")
     assert judge([one], [], Counter({"P-1": 1}), CALM).held

@@ -29,6 +29,7 @@ FAILURES: Final = {
     "connect": TargetCell.CONNECT_FAILURES,
     "broken": TargetCell.BROKEN,
     "timeout": TargetCell.TIMEOUTS,
+    "starved": TargetCell.STARVED,  # of the balancer's own descriptors or ports
 }
 
 EJECTIONS: Final = {

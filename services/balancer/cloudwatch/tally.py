@@ -32,6 +32,7 @@ _FAULTS: Final = (
     TargetCell.BROKEN,
     TargetCell.TIMEOUTS,
     TargetCell.STALE,
+    TargetCell.STARVED,
 )
 _OWN: Final = (
     ProcessCell.REQUESTS,

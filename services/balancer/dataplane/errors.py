@@ -32,6 +32,7 @@ class Refusal(enum.Enum):
     FULL = (503, "cluster_full")
     QUEUE_TIMEOUT = (503, "queue_timeout")
     NO_TUNNEL = (503, "too_many_tunnels")
+    STARVED = (503, "out_of_descriptors")
     DRAINING = (503, "draining")
     GATEWAY_TIMEOUT = (504, "gateway_timeout")
 
@@ -65,11 +66,12 @@ class Fault(enum.Enum):
     STALE = "stale"  # a pooled connection closed before any answer: the target meant no harm
     BROKEN = "broken"  # reset, closed too early, or an answer against the grammar
     TIMEOUT = "timeout"
+    STARVED = "starved"  # no connection, for want of a descriptor or a port of our own
 
     @property
     def refusal(self) -> Refusal:
         """What the client is told when there is no further attempt."""
-        return Refusal.GATEWAY_TIMEOUT if self is Fault.TIMEOUT else Refusal.BAD_GATEWAY
+        return _REFUSALS.get(self, Refusal.BAD_GATEWAY)
 
     @property
     def words(self) -> str:
@@ -77,7 +79,12 @@ class Fault(enum.Enum):
         return _WORDS[self]
 
 
+_REFUSALS: Final = {
+    Fault.TIMEOUT: Refusal.GATEWAY_TIMEOUT,
+    Fault.STARVED: Refusal.STARVED,
+}
 _WORDS: Final = {
+    Fault.STARVED: "the balancer has no descriptor left for a target",
     Fault.CONNECT: "no connection to the target",
     Fault.STALE: "the target's answer broke",
     Fault.BROKEN: "the target's answer broke",

@@ -7,9 +7,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from services.balancer.dataplane.chunked import BadChunk, ChunkedBody
+from services.balancer.dataplane.dial import dial
 from services.balancer.dataplane.errors import BadResponse, Refusal
 from services.balancer.dataplane.failure import ANSWERING, ENDED, PLACING, SENT, Fallible
-from services.balancer.dataplane.forward import PooledTarget, TargetConnection, dial
+from services.balancer.dataplane.forward import PooledTarget, TargetConnection
 from services.balancer.dataplane.http1 import Fields
 from services.balancer.dataplane.observe import ANSWERED, Attempt
 from services.balancer.dataplane.tunnel import Tunnel, switches

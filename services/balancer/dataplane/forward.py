@@ -1,4 +1,4 @@
-"""The target's side: one connection to a target, the pool it rests in, and how it is opened.
+"""The target's side: one connection to a target, and the pool that it rests in.
 
 Bytes stream both ways, nothing is collected: a side that does not take what it is given stops the
 reading on the other (back-pressure)."""
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 MAX_INTERIM: Final = 16  # 1xx answers to one request
 _UNTIL_CLOSE: Final = -1
 _NEVER: Final = float("inf")
-_CONNECTS: Final = int(TargetCell.CONNECTS)
 _EJECTED: Final = int(TargetCell.EJECTED)
 _EJECTIONS: Final = int(TargetCell.EJECTIONS_CONSECUTIVE)
 _LATENCY_EWMA: Final = int(TargetCell.LATENCY_EWMA_US)
@@ -373,28 +372,3 @@ class TargetConnection:
         else:
             exchange.response_end(None)
             self.close()
-
-
-async def dial(plane: Plane, target: PooledTarget, exchange: Exchange) -> None:
-    """Open a connection for an exchange; an exchange that ended meanwhile leaves it to the pool."""
-    connection: TargetConnection | None = None
-    plane.make_room()
-    plane.dialing += 1
-    try:
-        async with asyncio.timeout(plane.config.timeouts.connect_s):
-            _, connection = await plane.loop.create_connection(
-                lambda: TargetConnection(plane, target),  # type: ignore[type-var] # a protocol by shape
-                target.host,
-                target.port,
-            )
-    except (OSError, TimeoutError) as error:
-        if exchange.waits_for(target):
-            exchange.failed(Fault.CONNECT, str(error) or "connect timed out")
-        return
-    finally:
-        plane.dialing -= 1
-    target.counts[_CONNECTS] += 1
-    if exchange.waits_for(target):
-        exchange.connected(connection)
-    else:
-        connection.rest()

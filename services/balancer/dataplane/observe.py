@@ -25,6 +25,7 @@ _FAULTS: Final = {
     Fault.BROKEN: int(TargetCell.BROKEN),
     Fault.TIMEOUT: int(TargetCell.TIMEOUTS),
     Fault.STALE: int(TargetCell.STALE),
+    Fault.STARVED: int(TargetCell.STARVED),
 }
 _ANSWERED_HERE: Final = int(ProcessCell.ANSWERED_HERE_2XX) - 2
 _RETRIES: Final = int(ProcessCell.RETRIES)
@@ -84,7 +85,7 @@ class Attempt:
             target.load.abandon(latency_s, now)
         else:
             counts[_FAULTS[how]] += 1
-            if how is Fault.STALE:
+            if how is Fault.STALE or how is Fault.STARVED:
                 target.load.void(latency_s, now)
             else:
                 target.load.fail(latency_s, now)

@@ -39,7 +39,7 @@ class Tries:
         if fault is Fault.CONNECT:
             self.never_sent += 1
             return self.never_sent <= NEVER_SENT_RETRIES
-        if not bodyless or method not in IDEMPOTENT:
+        if fault is Fault.STARVED or not bodyless or method not in IDEMPOTENT:
             return False
         if fault is Fault.STALE:
             self.stale += 1

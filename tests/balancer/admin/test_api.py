@@ -127,7 +127,7 @@ async def test_the_scoreboard_adds_up_all_processes(stand: Stand) -> None:
         cells[TargetCell.LATENCY_SUM_US] = 8 * 1_500
     row = (await stand.rows())[stand.id(0)]
     assert (row["pending"], row["requests"], row["responses"]["2xx"]) == (5, 20, 14)
-    assert row["failures"] == {"connect": 0, "broken": 0, "timeout": 2}
+    assert row["failures"] == {"connect": 0, "broken": 0, "timeout": 2, "starved": 0}
     assert row["latency"]["mean_ms"] == 1.5
     assert row["latency"]["p50_ms"] == 1.5
     assert (row["state"], row["instance_id"], row["probe"]["cpu"]) == ("healthy", "i-1", 0.5)

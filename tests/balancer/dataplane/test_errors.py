@@ -105,6 +105,7 @@ def test_only_a_time_out_of_the_target_is_a_504() -> None:
         Fault.STALE: 502,
         Fault.BROKEN: 502,
         Fault.TIMEOUT: 504,
+        Fault.STARVED: 503,
     }
 
 

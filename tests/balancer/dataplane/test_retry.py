@@ -36,6 +36,7 @@ def test_how_often_a_fault_is_forgiven(fault: Fault, method: bytes, bodyless: bo
     safe = bodyless and method in HARMLESS
     allowed = {
         Fault.CONNECT: NEVER_SENT_RETRIES,  # nobody has seen it: any request may go again
+        Fault.STARVED: 0,  # another target has no descriptor for us either
         Fault.STALE: STALE_RETRIES if safe else 0,
         Fault.BROKEN: RETRIES if safe else 0,
         Fault.TIMEOUT: RETRIES if safe else 0,
