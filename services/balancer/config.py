@@ -12,7 +12,10 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySpec:
-    """A policy by name with its parameters: `policy: p2c` or `policy: {name: p2c, ...}`."""
+    """A policy by name with its parameters: `policy: p2c` or `policy: {name: p2c, ...}`.
+
+    A name `module:Class` is a user's own: `policy: {module: my_policy:Mine, ...}`.
+    """
 
     name: str = "peak_ewma"
     params: dict[str, Any] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
     policy        what every policy is, and what it may be besides
     parameters    what the configuration may give to one
+    own           a user's, imported by name
     (one file a policy)
 
 `POLICIES` is the table of names that the configuration may use; `build` makes one.
@@ -14,6 +15,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from services.balancer.config import PolicySpec
+from services.balancer.pick import own
 from services.balancer.pick.consistent_hash import ConsistentHash
 from services.balancer.pick.fastest import Fastest
 from services.balancer.pick.least_pending import LeastPending
@@ -47,6 +49,12 @@ POLICIES: Final[dict[str, Callable[..., Policy]]] = {
 
 def problems(spec: PolicySpec) -> list[str]:
     """What is wrong with a policy as configured; empty when it can be built."""
+    if own.is_own(spec.name):
+        try:
+            own.make(spec.name, spec.params)
+        except ValueError as error:
+            return [str(error)]
+        return []
     make = POLICIES.get(spec.name)
     if make is None:
         close = get_close_matches(spec.name, POLICIES, n=1)
@@ -70,4 +78,6 @@ def build(spec: PolicySpec) -> Policy:
     found = problems(spec)
     if found:
         raise ValueError("; ".join(found))
+    if own.is_own(spec.name):
+        return own.make(spec.name, spec.params)
     return POLICIES[spec.name](**spec.params)

@@ -2,6 +2,7 @@
 
 policy: p2c                     {name: p2c, params: {}}
 policy: {name: p2c, x: 1}       {name: p2c, params: {x: 1}}
+policy: {module: mine:Rule}     {name: mine:Rule, params: {}}
 access_log: PATH                {path: PATH}, made absolute likewise; `-` stays
 file: targets.yaml              {path: targets.yaml}, made absolute from the config file
 dns: worker:8000                {name: worker, port: 8000}
@@ -61,6 +62,11 @@ def _policy(document: Document, policy: Any, path: Path) -> Any:
         return {"name": policy}
     if not isinstance(policy, dict) or ("params" in policy and isinstance(policy["params"], dict)):
         return policy  # already long (an anchor used twice), or wrong
+    if "module" in policy and "name" not in policy:
+        policy = {("name" if key == "module" else key): value for key, value in policy.items()}
+        for spots in (document.keys, document.values):
+            if (*path, "module") in spots:
+                spots[(*path, "name")] = spots[(*path, "module")]
     params = {key: _typed(value) for key, value in policy.items() if key != "name"}
     for key in params:
         for spots in (document.keys, document.values):
