@@ -147,6 +147,7 @@ class ClusterConfig:
     health: HealthCheck = HealthCheck()
     probe: Probe = Probe()
     max_pending: int = 1024  # per target, over all data-plane processes
+    drain_s: float = 300.0  # what a drained target has pending then is ended; ALB's delay
     max_pending_total: int = 0  # of all its targets together; 0: no limit
     queue: Queue = Queue()
     panic_percent: float = 50.0  # of the targets eligible; below it all are used. 0: never. Envoy's

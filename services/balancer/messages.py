@@ -50,6 +50,7 @@ class TargetPicture(msgspec.Struct, frozen=True, kw_only=True):
     weight: int = 1
     health: Health = Health.UNKNOWN
     draining: bool = False
+    cut: bool = False  # the drain has lasted too long: end what is pending
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True, tag="membership"):

@@ -22,6 +22,7 @@ from services.balancer.ledger import Ledger, ProcessCell
 from services.balancer.messages import ReloadResult
 
 MAX_WAIT_S: Final = 300.0
+MAX_DEADLINE_S: Final = 86_400.0
 MAX_WEIGHT: Final = 1_000
 _LOOK_S: Final = 0.02  # between two looks at a draining target's pending count
 _SETTLE_S: Final = 0.1  # a picture is with every data plane by then
@@ -29,6 +30,7 @@ _SETTLE_S: Final = 0.1  # a picture is with every data plane by then
 _log = logging.getLogger(__name__)
 
 Weight = Annotated[int, Query(ge=1, le=MAX_WEIGHT)]
+DeadlineS = Annotated[float | None, Query(ge=0, le=MAX_DEADLINE_S)]
 WaitS = Annotated[float, Query(ge=0, le=MAX_WAIT_S)]
 
 
@@ -75,8 +77,10 @@ def make_app(
         known = sorted(fleet.registry.members)
         return JSONResponse({"error": f"no target {target_id!r}", "targets": known[:1000]}, 404)
 
-    async def set_drain(target_id: str, draining: bool, wait_s: float) -> JSONResponse:
-        if not fleet.registry.drain(target_id, draining):
+    async def set_drain(
+        target_id: str, draining: bool, wait_s: float, deadline_s: float | None = None
+    ) -> JSONResponse:
+        if not fleet.drain(target_id, draining, deadline_s):
             return unknown(target_id)
         member = fleet.registry.members[target_id]
         if draining and wait_s > 0:
@@ -85,8 +89,10 @@ def make_app(
         return JSONResponse({"target": data, "drained": draining and data["pending"] == 0})
 
     @app.post("/api/targets/{target_id:path}/drain")
-    async def drain(target_id: str, wait_s: WaitS = 0.0) -> JSONResponse:
-        return await set_drain(target_id, True, wait_s)
+    async def drain(
+        target_id: str, wait_s: WaitS = 0.0, deadline_s: DeadlineS = None
+    ) -> JSONResponse:
+        return await set_drain(target_id, True, wait_s, deadline_s)
 
     @app.post("/api/targets/{target_id:path}/undrain")
     async def undrain(target_id: str) -> JSONResponse:

@@ -15,6 +15,7 @@ from services.balancer.dataplane.logged import CUT, tell
 if TYPE_CHECKING:
     from services.balancer.dataplane.exchange import Exchange
     from services.balancer.dataplane.plane import Plane
+    from services.balancer.target import Target
 
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: close by a reset
 _LINGER_BYTES: Final = 262_144  # read and dropped at most, so that the last answer arrives
@@ -57,6 +58,11 @@ class ClientSide:
     def expired(self, now: float) -> None:
         """The deadline has passed."""
         raise NotImplementedError
+
+    def cut(self, target: Target) -> None:
+        """The drain of a target has lasted too long."""
+        if self._exchange is not None:
+            self._exchange.cut(target)
 
     def write(self, data: bytes) -> None:
         """Bytes of an answer."""

@@ -54,6 +54,10 @@ class Deadlines:
         """No longer look after it."""
         self._slices[place].discard(one)
 
+    def everyone(self) -> list[Watched]:
+        """All that are looked after now."""
+        return [one for part in self._slices for one in part]
+
     def every(self, period_s: float) -> None:
         """Look in on every connection once in this time from now on."""
         self.interval_s = period_s / SLICES

@@ -132,6 +132,15 @@ class Fallible:
             cluster.counts[_RETRIES_REFUSED] += 1
             self._refuse(Refusal.RETRY_BUDGET, f"{fault.words}, and the retry budget is spent")
 
+    def cut(self, target: Target) -> None:
+        """The drain of a target has lasted too long: is it the one that has this request?"""
+        if self._attempt is None or self._attempt.target is not target:
+            return
+        connection = self._connection
+        if connection is not None:
+            connection.abort()
+        self.failed(Fault.CONNECT if connection is None else Fault.BROKEN)
+
     def expired(self) -> None:
         """The client's deadline has passed: who kept us waiting?"""
         connection = self._connection

@@ -21,6 +21,7 @@ from services.balancer import pick
 from services.balancer.cluster import Cluster
 from services.balancer.config import ClusterConfig, Config, Respond
 from services.balancer.dataplane.access_log import AccessLog, follow
+from services.balancer.dataplane.cut import cut
 from services.balancer.dataplane.deadlines import PERIOD_S, Deadlines
 from services.balancer.dataplane.forward import PooledTarget
 from services.balancer.dataplane.http1 import (
@@ -202,6 +203,8 @@ class Plane:
             cluster = self.clusters.get(picture.cluster)
             if cluster is not None:  # else: of a configuration that is not in force here
                 cluster.upsert(picture, message.version)
+                if picture.cut:
+                    cut(self, cluster.targets[picture.id])
         for target_id in message.removes:
             cluster = self.clusters.get(target_id.partition("/")[0])
             if cluster is not None:

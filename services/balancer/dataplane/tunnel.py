@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from services.balancer.dataplane.accept import ClientConnection
     from services.balancer.dataplane.forward import TargetConnection
     from services.balancer.dataplane.plane import Plane
+    from services.balancer.target import Target
 
 WEBSOCKET: Final = b"websocket"
 _LINES: Final = b"Connection: upgrade\r\nUpgrade: %b\r\n"
@@ -153,6 +154,11 @@ class Tunnel:
             side.other.transport.close()
         else:
             side.other.transport.abort()
+
+    def cut(self, target: Target) -> None:
+        """The drain of a target has lasted too long: is it this one's?"""
+        if self._attempt is not None and self._attempt.target is target:
+            self.expired(0.0)
 
     def expired(self, now: float) -> None:
         """Idle for too long, or open for too long."""

@@ -74,7 +74,27 @@ class Fleet:
         known = [picture for picture in pictures if picture.cluster in self.clusters]
         self.registry.restore(known, time.time())
         self.configure(config, tell=False)
+        for member in self.registry.members.values():
+            if member.draining and not member.cut:
+                self._cut_later(member, self.clusters[member.cluster].drain_s)
         self._group.create_task(self._first_picture(), name="first picture")
+
+    def drain(self, target_id: str, draining: bool, deadline_s: float | None = None) -> bool:
+        """Set or clear the drain flag; False: no such id.
+
+        What is pending after `deadline_s` (default: the cluster's `drain_s`) is ended.
+        """
+        if not self.registry.drain(target_id, draining):
+            return False
+        member = self.registry.members[target_id]
+        if draining:
+            default_s = self.clusters[member.cluster].drain_s
+            self._cut_later(member, default_s if deadline_s is None else deadline_s)
+        return True
+
+    def _cut_later(self, member: Member, deadline_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(deadline_s, self.registry.cut, member.id, member.drains)
 
     def configure(self, config: Config, *, tell: bool = True) -> None:
         """Follow a configuration: unchanged sources, loops and members go on as they are."""

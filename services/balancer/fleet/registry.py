@@ -38,6 +38,8 @@ class Member:
     state: HealthState = field(default_factory=HealthState)
     health_since: float = 0.0
     draining: bool = False
+    drains: int = 0  # told so far; a deadline is of one of them
+    cut: bool = False  # the deadline of the drain has passed
     weight: int = 1
     sources: set[str] = field(default_factory=set)
     checked: bool = False  # since it joined, or since this process began
@@ -59,6 +61,7 @@ class Member:
             weight=self.weight,
             health=self.state.health,
             draining=self.draining,
+            cut=self.cut,
         )
 
 
@@ -101,6 +104,7 @@ class Registry:
                 state=HealthState(picture.health),
                 health_since=wall,
                 draining=picture.draining,
+                cut=picture.cut,
                 weight=picture.weight,
                 sources={BEFORE},
             )
@@ -162,11 +166,21 @@ class Registry:
         member = self.members.get(target_id)
         if member is None:
             return False
+        member.drains += 1
         if member.draining is not draining:
             member.draining = draining
+            member.cut = False
             _log.info("drain" if draining else "undrain", extra={"target": target_id})
             self._changed(member)
         return True
+
+    def cut(self, target_id: str, drains: int) -> None:
+        """The deadline of a drain is here; void when the target was told anything since."""
+        member = self.members.get(target_id)
+        if member is not None and member.draining and member.drains == drains and not member.cut:
+            member.cut = True
+            _log.warning("drain cut", extra={"target": target_id})
+            self._changed(member)
 
     def weigh(self, target_id: str, weight: int) -> bool:
         """Set a weight, which holds until the target leaves; False: no such id."""

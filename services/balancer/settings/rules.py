@@ -169,6 +169,7 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("Config", "upgrades"): protocol,
     ("ClusterConfig", "name"): cluster_name,
     ("ClusterConfig", "max_pending"): between(1, 1_000_000),
+    ("ClusterConfig", "drain_s"): between(0, MAX_DURATION_S, " s"),
     ("ClusterConfig", "max_pending_total"): between(0, 100_000_000),
     ("SlowStart", "window_s"): between(0, 3_600, " s"),
     ("SlowStart", "min_percent"): between(0, 100, " %"),

@@ -180,6 +180,24 @@ async def test_a_weight_is_set_shown_and_told(stand: Stand) -> None:
     assert missing.status_code == 404
 
 
+async def test_a_drain_has_a_deadline(stand: Stand) -> None:
+    def cut() -> bool:
+        return stand.fleet.registry.members[stand.id(0)].picture.cut
+
+    path = f"/api/targets/{stand.id(0)}"
+    await stand.api.post(f"{path}/drain", params={"deadline_s": 60})
+    await stand.api.post(f"{path}/drain", params={"deadline_s": 0})  # sooner: the last word counts
+    await wait_until(cut)
+    await stand.api.post(f"{path}/undrain")
+    assert not cut()
+    await stand.api.post(f"{path}/drain")
+    member = stand.fleet.registry.members[stand.id(0)]
+    stand.fleet.registry.cut(member.id, member.drains - 1)  # of a drain before
+    assert not cut()
+    refused = await stand.api.post(f"{path}/drain", params={"deadline_s": -1})
+    assert refused.status_code == 422
+
+
 async def test_the_scoreboard_is_refilled_all_the_time(stand: Stand) -> None:
     """A simple balancer fills it once at start."""
     before = (await stand.rows())[stand.id(0)]["probe"]["at"]

@@ -113,8 +113,10 @@ class Stand:
         """The fleet's picture no longer has this target."""
         self.plane.member(Membership(version=2, full=False, last=True, removes=(target_id,)))
 
-    def see(self, port: int, slot: int, health: Health) -> None:
-        """A health check of the target at `port` turned out so."""
+    def see(
+        self, port: int, slot: int, health: Health, *, draining: bool = False, cut: bool = False
+    ) -> None:
+        """A health check of the target at `port` turned out so; and how its drain stands."""
         picture = TargetPicture(
             id=f"c/127.0.0.1:{port}",
             cluster="c",
@@ -122,6 +124,8 @@ class Stand:
             port=port,
             slot=slot,
             health=health,
+            draining=draining,
+            cut=cut,
         )
         self.plane.member(Membership(version=2, full=False, last=True, upserts=(picture,)))
 

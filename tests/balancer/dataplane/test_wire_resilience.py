@@ -14,7 +14,7 @@ from services.balancer.messages import Health
 from tests.balancer.dataplane.stand import configuration, data_plane
 from tests.stand.balancer import free_ports
 from tests.stand.proc import wait_until
-from tests.stand.target import Answer, Request, StubTarget, broken, held, plain, reset, slow
+from tests.stand.target import Answer, Request, StubTarget, broken, held, plain, raw, reset, slow
 
 POST = b"POST /c HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -221,3 +221,33 @@ async def test_who_waits_goes_to_a_target_that_comes() -> None:
         assert new.count == 1
         gate.set()
         assert (await first.answer())[0] == 200
+
+
+# -- drains ----------------------------------------------------------------------------------------
+async def test_a_drain_that_lasts_too_long_ends_what_is_pending() -> None:
+    """A GET goes elsewhere, a POST fails, an answer that has begun is cut."""
+    gate = asyncio.Event()
+    begun = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b"never", pause_s=60.0)
+    async with (
+        StubTarget(held(gate)) as going,
+        StubTarget() as staying,
+        data_plane(going) as stand,
+    ):
+        get, post, answering, other = [await stand.connect() for _ in range(4)]
+        await get.send(GET)
+        await post.send(POST)
+        await wait_until(lambda: going.count == 2, "two requests held")
+        going.answer = begun
+        await answering.send(GET)
+        await answering.until(b"\r\n\r\n")
+        stand.see(staying.port, 1, Health.HEALTHY)
+        stand.see(going.port, 0, Health.HEALTHY, draining=True)
+        assert (await other.get())[0] == 200
+        assert stand.pending == 3, "the drain itself ends nothing"
+        stand.see(going.port, 0, Health.HEALTHY, draining=True, cut=True)
+        assert (await get.answer())[0] == 200
+        assert (await post.answer())[0] == 502
+        with pytest.raises(ConnectionError):
+            await answering.exactly(9)
+        assert (going.count, staying.count) == (3, 2)
+        gate.set()
