@@ -12,14 +12,13 @@ import re
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from services.balancer import pick
 from services.balancer.cluster import Cluster
-from services.balancer.config import ClusterConfig, Config, Respond
+from services.balancer.config import Config, Respond
 from services.balancer.dataplane.access_log import AccessLog, follow
 from services.balancer.dataplane.cut import cut
 from services.balancer.dataplane.deadlines import PERIOD_S, Deadlines
@@ -33,6 +32,7 @@ from services.balancer.dataplane.key import KeyOf, reader
 from services.balancer.dataplane.observe import Counters
 from services.balancer.dataplane.origins import Origins
 from services.balancer.dataplane.route import Router
+from services.balancer.dataplane.rules import put_in_force
 from services.balancer.ledger import ClusterCell, Ledger, ProcessCell
 from services.balancer.messages import Membership, Probes, TargetPicture
 from services.balancer.room import Room
@@ -127,15 +127,7 @@ class Plane:
                 )
             elif cluster.spec != named.policy:
                 cluster.follow(pick.build(named.policy), named.policy)
-            for target in cluster.targets.values():
-                target.limit = named.max_pending
-            self._make_room(cluster, column, named)
-            cluster.panic_percent = named.panic_percent
-            cluster.ejector.rules = named.ejection
-            cluster.budget.rules = named.retry
-            cluster.ramp.rules = named.slow_start
-            cluster.budget.share = 1.0 / config.processes
-            cluster.settle()
+            put_in_force(self, cluster, column, named)
             clusters[named.name] = cluster
         for name, cluster in self.clusters.items():
             if name not in clusters:
@@ -165,18 +157,7 @@ class Plane:
         self.deadlines.every(_period_s(config))
         self._on_sweep(self.deadlines.now)
 
-    def _make_room(
-        self, cluster: Cluster[PooledTarget], column: int, config: ClusterConfig
-    ) -> None:
-        """Limits, and where they are shared: a cluster's column may have moved."""
-        room, ledger = cluster.room, self.ledger
-        room.limit, room.rules = config.max_pending_total, config.queue
-        room.cell = ledger.cluster(self.row, column)
-        others = [row for row in range(ledger.rows) if row != self.row]
-        room.others = [ledger.cluster(row, column) for row in others]
-        room.wake = partial(self._wake, room)
-
-    def _wake(self, room: Room) -> None:
+    def wake(self, room: Room) -> None:
         """A place is free, once what freed it has gone its way."""
         if room not in self._waking:
             self._waking.add(room)
