@@ -14,6 +14,7 @@ import pytest
 
 from services.balancer.config import Limits, Timeouts
 from services.balancer.ledger import ProcessCell, TargetCell
+from services.balancer.messages import Health
 from tests.balancer.dataplane.stand import Stand, Wire, configuration, data_plane
 from tests.balancer.dataplane.test_wire_pressure import PATTERN, ROUNDS, unread
 from tests.stand.proc import wait_until
@@ -66,6 +67,18 @@ async def tunnel(stand: Stand) -> Wire:
     await wire.send(OFFER)
     assert await wire.exactly(len(SEEN)) == SEEN
     return wire
+
+
+async def test_a_drain_leaves_tunnels_alone_until_its_deadline() -> None:
+    async with StubTarget(switching(echo)) as target, data_plane(target) as stand:
+        wire = await tunnel(stand)
+        stand.see(target.port, 0, Health.HEALTHY, draining=True)
+        await wire.send(b"still here")
+        assert await wire.exactly(10) == b"still here"
+        stand.see(target.port, 0, Health.HEALTHY, draining=True, cut=True)
+        with contextlib.suppress(ConnectionResetError):
+            assert await wire.rest() == b""
+        await wait_until(lambda: stand.pending == 0, "the claim given back")
 
 
 async def test_an_offer_goes_on_and_bytes_pass_both_ways_while_the_claim_is_held() -> None:
