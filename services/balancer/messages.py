@@ -87,9 +87,13 @@ class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
 
 
 class Drain(msgspec.Struct, frozen=True, kw_only=True, tag="drain"):
-    """Stop accepting, finish what is pending within the time given, then exit 0."""
+    """Stop accepting, finish what is pending within the time given, then exit 0.
+
+    Idle clients may stay for `linger_s` more: whoever asks something is answered and sees a close.
+    """
 
     deadline_s: float
+    linger_s: float = 0.0
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):

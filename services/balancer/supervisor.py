@@ -362,7 +362,7 @@ class Supervisor:
 
     async def _drain_children(self, children: tuple[Child, ...], drain_s: float) -> None:
         for child in children:
-            child.send_or_hang_up(Drain(deadline_s=drain_s))
+            child.send_or_hang_up(Drain(deadline_s=drain_s, linger_s=self._upgrade.linger_s))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + drain_s + OVERTIME_S
         while not self._forced and any(child.process for child in children):

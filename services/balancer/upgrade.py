@@ -31,6 +31,7 @@ from services.balancer.messages import TargetPicture
 from services.balancer.sockets import Sockets
 
 READY_S: Final = 60.0  # for a successor to serve; the first picture may wait for a slow source
+LINGER_S: Final = 5.0  # nobody is in a hurry: idle clients of the old one are not cut off at once
 OPTION: Final = "--take-over-fd"
 NEED_RESTART: Final = ("listen", "admin", "processes")  # what sockets and memory were made for
 _READY: Final = b"ready"
@@ -120,6 +121,11 @@ class Upgrade:
     def shared(self) -> bool:
         """Another supervisor serves on these sockets."""
         return self.succeeded or (self._inherited is not None and not self._inherited.taken)
+
+    @property
+    def linger_s(self) -> float:
+        """How long idle clients may stay when we end (HAProxy's idle-close-on-response)."""
+        return LINGER_S if self.succeeded else 0.0
 
     def serving(self) -> None:
         """Every child of ours serves: whoever was before us may go."""

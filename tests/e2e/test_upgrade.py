@@ -55,9 +55,16 @@ async def test_a_successor_takes_over_without_a_failed_request(tmp_path: Path) -
             place = f"cluster1/{drained.address}"
             await balancer.api(f"/api/targets/{place}/drain", "POST")
             old = balancer.pid
+            await wait_until(pid_file.exists, "all processes to serve", 30.0)
             assert pid_file.read_text() == f"{old}\n"
             load = Load(balancer.port, connections=16)
-            async with await Client.connect(balancer.port) as tunnel, load.running():
+            async with (
+                await Client.connect(balancer.port) as tunnel,
+                await Client.connect(balancer.port) as idle,
+                await Client.connect(balancer.port) as other,
+                load.running(),
+            ):
+                assert (await idle.get("/cluster1")).status == 200
                 assert (await tunnel.get("/cluster1/tunnel", OFFER)).status == 101
                 before = drained.count
                 await load.wait_answered(100)
@@ -73,12 +80,18 @@ async def test_a_successor_takes_over_without_a_failed_request(tmp_path: Path) -
                 await tunnel.send(b"still here")
                 assert await tunnel.reader.readexactly(10) == b"still here"
                 await tunnel.close()
+                # Nobody hurries the old one: a client is told, and one that is idle not cut off.
+                while not other.closed_by_peer:
+                    assert (await other.get("/cluster1")).status == 200
+                await load.wait_answered(500)
+                assert (await idle.get("/cluster1")).status == 200
+                assert idle.closed_by_peer
                 assert await balancer.wait_exit() == 0
                 balancer.follow(new)
                 await balancer.wait_ready()
                 await load.wait_answered(300)
             assert load.failed == {}
-            assert load.cut_short == 0
+            assert load.cut_short == load.resent == 0
             # What the drain was told stays true; the successor's own counts begin anew.
             assert (await balancer.targets())[place]["state"] == "draining"
             assert drained.count == before
@@ -92,10 +105,16 @@ async def test_a_successor_takes_over_without_a_failed_request(tmp_path: Path) -
 
 
 async def test_a_successor_that_fails_costs_nothing(tmp_path: Path) -> None:
+    pid_file = tmp_path / "balancer.pid"
     async with (
         StubTarget() as target,
-        Balancer(tmp_path, [cluster("cluster1", [target.address])]) as balancer,
+        Balancer(
+            tmp_path,
+            [cluster("cluster1", [target.address])],
+            arguments=("--pid-file", str(pid_file)),
+        ) as balancer,
     ):
+        await wait_until(pid_file.exists, "all processes to serve", 30.0)
         load = Load(balancer.port, connections=4)
         pids = set(balancer.pids)
         right = dict(balancer.config)

@@ -88,7 +88,7 @@ class Process:
             case Probes() if self._plane is not None:
                 self._plane.probed(message)
             case Drain():
-                self._drain_once(message.deadline_s)
+                self._drain_once(message.deadline_s, message.linger_s)
             case _:
                 raise ValueError(f"a data plane cannot take {type(message).__name__} now")
 
@@ -109,10 +109,10 @@ class Process:
         plane = self._plane
         self._drain_once(plane.config.timeouts.drain_s if plane is not None else 0.0)
 
-    def _drain_once(self, deadline_s: float) -> None:
+    def _drain_once(self, deadline_s: float, linger_s: float = 0.0) -> None:
         if not self._draining:
             self._draining = True
-            self._spawn(self._drain(deadline_s))
+            self._spawn(self._drain(deadline_s, linger_s))
 
     # -- stages of the process's life --------------------------------------------------------------
 
@@ -130,7 +130,7 @@ class Process:
         if self._hub is not None:
             self._hub.send(Ready(pid=os.getpid()))
 
-    async def _drain(self, deadline_s: float) -> None:
+    async def _drain(self, deadline_s: float, linger_s: float) -> None:
         """Stop in order: say so on every answer, close the door, wait for the last, cut."""
         plane = self._plane
         if plane is not None:
@@ -139,6 +139,8 @@ class Process:
             await asyncio.sleep(min(LINGER_S, deadline_s))
             if self._server is not None:
                 self._server.close()
+            if linger_s:
+                await plane.wait_idle(min(linger_s, max(until - plane.clock(), 0.0)))
             plane.drain()
             await plane.wait_idle(max(until - plane.clock(), 0.0))
         self._ended.set_result(None)
