@@ -244,6 +244,7 @@ class Config:
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
     upgrades: tuple[str, ...] = ("websocket",)  # protocols that a client may switch to
+    abort_on_close: bool = False  # a client that ends its half no longer waits for an answer
     trusted_proxies: tuple[str, ...] = ()  # networks whose forwarding headers are believed
     access_log: AccessLog | None = None  # off
     cloudwatch: CloudWatch | None = None  # off

@@ -1,6 +1,6 @@
 """The closed list of differences: what others refuse or read otherwise on the way in, and why.
 
-Only on the way in: what goes out must be read alike by both without exception.
+Only on the way in: what goes out is asked about whenever what came could be (requests: always).
 """
 
 from __future__ import annotations

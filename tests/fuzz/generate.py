@@ -23,6 +23,7 @@ _LINES: Final = (
     *(b"Upgrade: websocket", b"X-Forwarded-For: 1.2.3.4", b"X-Request-Id: 7", b"Via: 1.0 a"),
     *(b"Keep-Alive: a", b"C: Content-Length: 9", b"Trailer: a", b"Cookie: a=b; c"),
 )
+_OFFER: Final = [b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Key: eA=="]
 _ODD_LINES: Final = (
     *(b"A : b", b" A: b", b"A", b": b", b"A: b\rc", b"A: b\nc", b"A: \x00", b"Host: i"),
     *(b"Content-Length: 3", b"Content-Length: +3", b"Content-Length: 3, 3", b"Content-Length:"),
@@ -72,7 +73,7 @@ def _section(rng: Random, first: list[bytes]) -> tuple[bytes, bytes]:
 def _request(rng: Random) -> bytes:
     target = rng.choice(_TARGETS if rng.random() < 0.3 else _TARGETS[:7])
     version = b"1.0" if rng.random() < 0.1 else b"1.1"
-    section, body = _section(rng, [b"Host: h"])
+    section, body = _section(rng, [b"Host: h", *(_OFFER if rng.random() < 0.1 else ())])
     return b"%b %b HTTP/%b\r\n%b%b" % (rng.choice(_METHODS), target, version, section, body)
 
 

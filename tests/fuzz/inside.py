@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Any, cast
@@ -104,6 +104,14 @@ class Relayed:
     kept: bool
 
 
+def _pieces(wire: bytes, cuts: tuple[int, ...]) -> Iterator[tuple[bytes, int]]:
+    """Each piece, and where it ends."""
+    at = 0
+    for cut in (*sorted(cuts), len(wire)):
+        yield wire[at:cut], cut
+        at = cut
+
+
 class Inside:
     """One plane, one target; a fresh client for every input."""
 
@@ -147,15 +155,15 @@ class Inside:
         self.loop.ready.clear()
         self.plane._tasks.clear()
 
-    def forward(self, wire: bytes, cut: int) -> list[Forwarded]:
-        """Give a client's bytes in two pieces; every whole request that went on, in order.
+    def forward(self, wire: bytes, *cuts: int) -> list[Forwarded]:
+        """Give a client's bytes, cut at `cuts`; every whole request that went on, in order.
 
         Ends at the first that the balancer answers by itself.
         """
         client, transport = self._client()
         connection, onward = self._connection()
         out: list[Forwarded] = []
-        for piece, fed in ((wire[:cut], cut), (wire[cut:], len(wire))):
+        for piece, fed in _pieces(wire, cuts):
             if piece:
                 client.data_received(piece)
             while True:
@@ -178,12 +186,12 @@ class Inside:
         self._leave(client, connection)
         return out
 
-    def relay(self, method: bytes, wire: bytes, cut: int, *, ends: bool) -> Relayed | None:
-        """Give a target's bytes in two pieces, and its end; what the client got, if it is whole."""
+    def relay(self, method: bytes, wire: bytes, *cuts: int, ends: bool) -> Relayed | None:
+        """Give a target's bytes, cut, and its end; what the client got, if it is whole."""
         client, transport = self._client()
         connection, _ = self._connection()
         client.data_received(method + ASKED)
-        for piece in (wire[:cut], wire[cut:]):
+        for piece, _ in _pieces(wire, cuts):
             if piece and not connection.lost:
                 connection.data_received(piece)
         kept = bool(self.target.idle) and not connection.lost

@@ -102,7 +102,10 @@ def request_by_llhttp(message: bytes) -> Reading:
         if seen.ended():
             raise ReadingError("ends before its last byte")
         parser.feed_data(message[-1:])
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+    except httptools.HttpParserUpgrade as error:
+        if not seen.ended():  # else what follows is of another protocol, and nothing does
+            raise ReadingError(repr(error)) from error
+    except httptools.HttpParserError as error:
         raise ReadingError(repr(error)) from error
     if seen.ended() != 1:
         raise ReadingError("does not end with its last byte")

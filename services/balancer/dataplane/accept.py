@@ -76,6 +76,8 @@ class ClientConnection(ClientSide):
             return False
         if exchange is None and not self._scheduled and not (self.blocked and self._buffer):
             return False
+        if self._plane.config.abort_on_close:
+            return False
         self.ended = True
         return True
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 
-from tests.balancer.dataplane.stand import data_plane
+from tests.balancer.dataplane.stand import configuration, data_plane
 from tests.stand.proc import wait_until
 from tests.stand.target import Request, StubTarget, held, plain, raw, reset
 
@@ -53,6 +54,36 @@ async def test_a_client_that_leaves_mid_answer_closes_the_targets_connection() -
         target.answer = plain()
         assert (await (await stand.connect()).get())[0] == 200
         assert target.connections == 2, "a connection with half an answer on it was used again"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_client_that_ends_its_half_is_answered_or_taken_for_gone(gone: bool) -> None:
+    """RFC 9112, 9.6 leaves the first open; which of the two, is configured."""
+    gate, ended = asyncio.Event(), asyncio.Event()
+
+    async def waits(request: Request) -> None:
+        if gone:
+            assert await request.reader.read() == b""
+            ended.set()
+        else:
+            await gate.wait()
+            await plain(b"still")(request)
+
+    config = dataclasses.replace(configuration(), abort_on_close=gone)
+    async with StubTarget(waits) as target, data_plane(target, config=config) as stand:
+        wire = await stand.connect()
+        await wire.send(GET)
+        await wait_until(lambda: target.count == 1, "the request at the target")
+        wire.writer.write_eof()
+        if gone:
+            await asyncio.wait_for(ended.wait(), 5)
+            assert await wire.rest() == b""
+            assert stand.pending == 0
+        else:
+            (client,) = stand.plane.clients
+            await wait_until(lambda: client.ended, "its end seen")
+            gate.set()
+            assert (await wire.answer())[2] == b"still"
 
 
 async def test_an_early_answers_connection_is_not_used_again() -> None:
