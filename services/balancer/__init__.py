@@ -6,6 +6,10 @@
     forward   the request goes out on a pooled connection; bytes stream both ways
     observe   when the body has ended, one handle releases the claim and records what was
 
+What a pick stands on: a `cluster` keeps `target`s on `roster`s (eligible, or in a panic all), with
+the `load` of each; `ejection` takes out who fails, `ramp` spares who is new, `room` has those wait
+who find all full, `budget` bounds what is asked twice.
+
 Around it: `supervisor` starts `dataplane` processes (all of the above) and one `control` process
 (`settings` are checked before; `fleet` says which targets exist and are healthy, `admin` shows it).
 `upgrade` lets another supervisor take over while requests flow.
