@@ -17,6 +17,7 @@
     table        that, to be read
     summary      all cells in one table
     plot, output charts, pages, the figures of the docs
+    picks        beside all that: what a pick costs, `python -m loadtest.arena.picks`
 
 From Python, for an experiment of one's own:
 

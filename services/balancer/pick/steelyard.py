@@ -25,13 +25,14 @@ from random import Random
 from typing import Any, ClassVar, Final
 
 from services.balancer.load import Load
+from services.balancer.pick.index import Index
 from services.balancer.pick.parameters import Parameter, number, whole
 from services.balancer.pick.policy import T
 from services.balancer.target import Target
 
 WINDOW: Final = 25  # answers: older ones count less than 1/e
-LOOK_AT_ALL: Final = 20  # candidates; among more, draw
-DRAWS: Final = 12
+LOOK_AT_ALL: Final = 20  # candidates; more stand in an index
+DRAWS: Final = 12  # of some of many, which the index does not know
 EXPLORE: Final = 0.005  # of all requests at most, to learn of targets that get none
 REST_S: Final = 1.0  # without an answer, before a target is explored; doubles while it fails
 LONGEST_REST_S: Final = 30.0
@@ -155,6 +156,8 @@ class Pace(Load):
         policy.learn(pace_s)
         if self._failures:
             self._forgive()
+        if policy.indexed:
+            policy.index.cheaper(target, policy.cost(target))
 
     def fail(self, latency_s: float, now: float) -> None:
         """A failure says nothing of the pace."""
@@ -178,6 +181,8 @@ class Pace(Load):
         if self._stamp >= 0.0:
             self._area += (self._target.own + 1) * (now - self._stamp)
         self._stamp = now
+        if self._policy.indexed:
+            self._policy.index.cheaper(self._target, self._policy.cost(self._target))
 
     def _forgive(self) -> None:
         self._failures *= 1.0 - 1.0 / FAILURES_WINDOW
@@ -199,6 +204,8 @@ class Steelyard:
         self.keep = 1.0 - 1.0 / window
         self.mean_s = _UNKNOWN_S  # over answers
         self.answers = 0
+        self.index = Index()  # of all who have joined
+        self.indexed = False  # they are too many to look at all
         self._explore = explore
         self._credit = 0.0
 
@@ -211,8 +218,28 @@ class Steelyard:
         self.answers += 1
         self.mean_s += (pace_s - self.mean_s) / (self.answers if self.answers < 100 else 100)
 
+    def joined(self, target: Target) -> None:
+        """It stands in the index, which is kept up to date from the moment that it is needed."""
+        self.index.add(target, self.cost(target))
+        if not self.indexed and len(self.index) > LOOK_AT_ALL:
+            self.indexed = True
+            for each in self.index.targets():
+                self.index.cheaper(each, self.cost(each))
+
+    def left(self, target: Target) -> None:
+        """It does not any more."""
+        self.index.drop(target)
+        self.indexed = len(self.index) > LOOK_AT_ALL
+
+    def cost(self, target: Target) -> float:
+        """When the next request at `target` is expected to end, in seconds from now."""
+        load: Any = target.load  # a Pace, as `load_of` made it
+        pending = target.pending if target.other_rows else target.own
+        cost: float = (load.pace_s or self.mean_s) * (pending + 1.0 + load.others) + load.penalty_s
+        return cost
+
     def pick(self, candidates: Sequence[T], now: float, rng: Random) -> T:
-        """Looks at all of a few, at DRAWS of many: O(1)."""
+        """Looks at all of a few: O(1); has an index of many: O(log n)."""
         self._credit += self._explore
         if self._credit >= 1.0:
             self._credit -= 1.0
@@ -221,6 +248,10 @@ class Steelyard:
                 return neglected
         count = len(candidates)
         if count > LOOK_AT_ALL:
+            if count == len(self.index):
+                cheapest = self.index.cheapest(self.cost)
+                if cheapest is not None:
+                    return cheapest  # type: ignore[return-value] # all who joined are candidates
             random = rng.random
             candidates = [candidates[int(random() * count)] for _ in range(DRAWS)]
             count = DRAWS
