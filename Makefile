@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lock demo local bench bench-peers bench-life compile images push lint format test test-aws test-docker fuzz chaos clean
+.PHONY: help setup lock demo local bench bench-peers bench-life arena compile images push lint format test test-aws test-docker fuzz chaos clean
 .PHONY: permissions template plan up status logs scale drain roll down kill
 
 help: ## list the commands
@@ -54,6 +54,10 @@ bench-peers: $(READY) $(VENV)/peers/.ready compile ## the balancer beside HAProx
 
 bench-life: $(READY) ## a deployment's life on the local cloud, timed, with clients that ask on (needs images)
 	@$(BIN)/python -m loadtest.lifecycle $(ARGS)
+
+arena: $(READY) ## policies compared in simulated time: rewrites docs/policies.md's tables and charts (20 minutes, 2 cores)
+	@mkdir -p results
+	@nice -n 19 $(BIN)/python -m loadtest.arena --jobs 2 --json results/arena.json --html results/arena.html --docs docs/policies.md $(ARGS)
 
 # Other proxies' packages stay out of our own environment.
 $(VENV)/peers/.ready: locks/peers.txt | $(READY)

@@ -91,26 +91,38 @@ def _extremes(cells: Sequence[Cell]) -> tuple[str, str]:
     )
 
 
-def write_docs(
-    cells: Sequence[Cell], paper: Sequence[Cell], policies: Sequence[str], document: Path
-) -> None:
+def write_docs(cells: Sequence[Cell], climbed: Sequence[Cell], document: Path) -> None:
     """Rewrite what stands between the markers of `document`, and the charts beside it."""
-    image = document.parent / "img"
-    (image / "policies-matrix.svg").write_text(chart(cells), encoding="utf-8")
+    images = document.parent / "img"
+    (images / "policies-matrix.svg").write_text(chart(cells), encoding="utf-8")
     best, worst = _extremes(cells)
     seeds = cells[0].seeds
     parts = {
         "matrix": f"{best} {worst}\n\n{summary(cells)}\n\n"
         f"Seeds {seeds[0]} to {seeds[-1]}. Each cell, p99 over the oracle's; bold is who is not "
-        f"worse than the best of the row by more than chance:\n\n{matrix_table(cells)}",
+        f"worse than the best of the row by more than chance:\n\n{matrix_table(cells)}\n\n"
+        f"![p99 over the oracle's, by cell and policy](img/policies-matrix.svg)",
     }
-    if paper:
-        shown = [p for p in policies if p in paper[0].figures]
-        (image / "policies-paper.svg").write_text(climb(paper, shown), encoding="utf-8")
+    if climbed:
+        shown = [p for p in climbed[0].figures if p not in (ORACLE, CENTRAL_QUEUE)]
+        (images / "policies-paper.svg").write_text(climb(climbed, shown), encoding="utf-8")
+        parts["paper"] = (
+            f"{_fall(climbed, shown)}\n\n![p99.9 over the load](img/policies-paper.svg)"
+        )
     text = document.read_text(encoding="utf-8")
     for name, words in parts.items():
         text = between(text, name, words)
     document.write_text(text, encoding="utf-8")
+
+
+def _fall(cells: Sequence[Cell], policies: Sequence[str]) -> str:
+    """From which load on more than one request in a hundred fails."""
+    words = []
+    for policy in policies:
+        loads = [c.scenario.load for c in cells if c.mean(policy, lambda f: f.errors) > 0.01]
+        fails = f"from {min(loads):g} of the allotment on" if loads else "at none of these loads"
+        words.append(f"{policy}: {fails}")
+    return "More than 1 % of the requests fail with " + "; ".join(words) + "."
 
 
 def between(text: str, name: str, words: str) -> str:
