@@ -98,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._target = target
         self._buffer = b""
         self._busy = False
+        self._noted = False  # the id of the request that is coming in is in the log
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -126,19 +127,22 @@ class Connection(asyncio.Protocol):
         length = next(
             (int(x.partition(":")[2]) for x in lines if x.lower().startswith("content-length:")), 0
         )
-        if len(rest) < length:
-            return False
-        self._buffer = rest[length:]
         path, _, query = lines[0].split(" ")[1].partition("?")
         target = self._target
+        request_id = path.rpartition("/")[2]
+        if query and not self._noted:
+            self._noted = True
+            os.write(target.log, request_id.encode() + b"\n")
+        if len(rest) < length:
+            return False
+        self._noted = False
+        self._buffer = rest[length:]
         sound = target.mode is Mode.SOUND
         if path in ("/readyz", "/load"):
             broken = target.health_too and not sound
             self._begin(b"" if broken else answer_to("health-0", 8), delay_s=0.0)
             return False
-        request_id = path.rpartition("/")[2]
         size = int(query.partition("=")[2])
-        os.write(target.log, request_id.encode() + b"\n")
         answer = answer_to(request_id, size)
         if length and rest[:length] != body_of(request_id, length):
             answer = b"HTTP/1.1 500 Not What Was Sent\r\nContent-Length: 0\r\n\r\n"
