@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.balancer.pick.index import Index
+from services.balancer.pick.least_pending import LeastPending
 from services.balancer.pick.steelyard import LOOK_AT_ALL, Steelyard
 from services.balancer.target import Target
 from tests.balancer.made import cluster, picture, target
@@ -78,6 +80,36 @@ def test_many_are_picked_among_as_if_all_were_looked_at() -> None:
         if known and rule._credit > credit:  # else it was explored
             assert costs[chosen] <= min(costs.values()) * (1 + 1e-6)
         flight.append((now + rng.expovariate(1 / (0.02 + chosen.slot / 1000)), chosen, now))
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_least_pending_among_many_is_the_least(others: bool) -> None:
+    """Exactly, by what this process ends; by what others end, soon."""
+    row, other = [0] * 100, [0] * 100
+    rule = LeastPending()
+    targets = [
+        Target(picture(number), limit=1000, own_row=row, other_rows=(other,) if others else ())
+        for number in range(100)
+    ]
+    for one in targets:
+        one.load = rule.load_of(one)
+        rule.joined(one)
+    rng, flight = Random(3), list[Target]()
+    for step in range(3000):
+        if len(flight) > 150:
+            done = flight.pop(rng.randrange(len(flight)))
+            done.release()
+            done.load.succeed(0.1, step / 100)
+        chosen = rule.pick(targets, step / 100, rng)
+        assert chosen.pending == min(one.pending for one in targets)
+        assert chosen.claim()
+        flight.append(chosen)
+        if others and rng.random() < 0.1:
+            other[rng.randrange(100)] += 1
+    if others:
+        quiet = targets[7]
+        other[7] = -quiet.own  # as if the others had been most of it, and ended
+        assert any(rule.pick(targets, 0.0, rng) is quiet for _ in range(1000))
 
 
 def test_an_index_that_comes_into_use_knows_what_happened_before() -> None:
