@@ -1,7 +1,8 @@
 """The routes. Who I am, the sample apps (seed, stress, address), health, and the load report.
 
-The sample routes exist at the root and below each cluster's path, so that they can be reached
-through a balancer that routes by path: `/seed` here is `/cluster1/seed` there.
+The sample routes exist at the root and below the path of each cluster that the worker may be asked
+as, so that they can be reached through a balancer that routes by path: `/seed` here is
+`/cluster1/seed` there.
 """
 
 # No postponed annotations here: FastAPI must see the bounds that come from the settings.
@@ -15,7 +16,7 @@ from fastapi import Body, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.contract import CLUSTER_LARGE, CLUSTER_MICRO, HEALTH_PATH, LOAD_PATH, READY_PATH
+from services.contract import HEALTH_PATH, LOAD_PATH, READY_PATH
 from services.worker.faults import Faults
 from services.worker.service import Answer, Service
 from services.worker.settings import MAX_WORK_MS
@@ -52,10 +53,10 @@ def make_app(service: Service) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     # The hottest first: the router tries them in this order.
-    for cluster in (CLUSTER_MICRO, CLUSTER_LARGE):
+    for cluster in service.clusters:
         _add_cluster_routes(app, service, f"/{cluster}")
     _add_health_routes(app, service)
-    for prefix in ("", f"/{CLUSTER_MICRO}", f"/{CLUSTER_LARGE}"):
+    for prefix in ("", *(f"/{cluster}" for cluster in service.clusters)):
         _add_sample_routes(app, service, prefix)
     if service.settings.enable_faults == "1":
         _add_fault_routes(app, service)

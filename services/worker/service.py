@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from starlette.types import Receive
 
+from services.contract import CLUSTER_LARGE, CLUSTER_MICRO
 from services.worker.faults import Faults
 from services.worker.identity import Identity
 from services.worker.load_report import LoadReport
@@ -30,11 +32,18 @@ class Answer(NamedTuple):
     body: bytes
 
 
+_IN_A_PATH: Final = re.compile(r"[\w.~-]+")  # and nothing that a router reads otherwise
 _ALIVE: Final = Answer(200, b'{"status": "ok"}')
 _READY: Final = Answer(200, b'{"status": "ready"}')
 _DRAINING: Final = Answer(503, b'{"status": "draining"}')
 _FAILING: Final = Answer(500, b'{"detail": "failing on purpose"}')
 _NOBODY: Final = Answer(CLIENT_GONE, b"")  # the client has left; nothing is sent
+
+
+def _clusters(own: str) -> tuple[str, ...]:
+    """Whose paths are served: a worker may be asked as either of the usual two, and as its own."""
+    known = (CLUSTER_MICRO, CLUSTER_LARGE)
+    return known if own in known or not _IN_A_PATH.fullmatch(own) else (*known, own)
 
 
 class Service:
@@ -59,6 +68,7 @@ class Service:
         self.seed = "0"
         who = self._who = identity.as_dict()
         self.who = Answer(200, json.dumps({"status": "ok", **who}).encode())
+        self.clusters = _clusters(identity.cluster)
         self._served = Answer(
             200, json.dumps({**who, "work_mode": settings.work_mode, "machine": machine}).encode()
         )

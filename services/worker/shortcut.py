@@ -12,7 +12,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.contract import CLUSTER_LARGE, CLUSTER_MICRO, HEALTH_PATH, LOAD_PATH, READY_PATH
+from services.contract import HEALTH_PATH, LOAD_PATH, READY_PATH
 from services.worker.service import Answer, Service
 
 _METHODS: Final = frozenset({"GET", "HEAD"})
@@ -25,7 +25,7 @@ class Shortcut:
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
         self._serve = service.serve
-        self._served = frozenset({f"/{CLUSTER_MICRO}", f"/{CLUSTER_LARGE}"})
+        self._served = frozenset(f"/{cluster}" for cluster in service.clusters)
         self._known: dict[str, Callable[[], Answer]] = {
             HEALTH_PATH: service.health,
             READY_PATH: service.readiness,

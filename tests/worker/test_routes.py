@@ -29,6 +29,13 @@ def test_it_says_who_it_is(worker: WorkerProcess, path: str) -> None:
     assert reply.json()["hostname"] == socket.gethostname()
 
 
+def test_a_cluster_of_another_name_is_served_as_well(start_worker: StartWorker) -> None:
+    worker = start_worker(CLUSTER_NAME="checkout")
+    assert worker.get("/checkout").json()["cluster"] == "checkout"
+    assert worker.get("/checkout?routed").status == worker.get("/checkout/seed").status == 200
+    assert (worker.get("/cluster1").status, worker.get("/other").status) == (200, 404)
+
+
 @pytest.mark.parametrize("path", ["/cluster1", "/healthz", "/readyz", "/load", "/"])
 def test_the_shortcut_answers_as_the_route_does(worker: WorkerProcess, path: str) -> None:
     short, routed = worker.get(path), worker.get(path + "?routed")
