@@ -52,7 +52,7 @@ class Outcome:
 
 
 def config(listen: int, admin: int, targets: list[int]) -> dict[str, Any]:
-    """The balancer's file: time-outs short enough to be seen within a fault, all else default."""
+    """The balancer's file: times short enough to be seen within a fault, all else default."""
     return {
         "listen": f"127.0.0.1:{listen}",
         "admin": f"127.0.0.1:{admin}",
@@ -63,6 +63,7 @@ def config(listen: int, admin: int, targets: list[int]) -> dict[str, Any]:
                 "targets": [{"static": [f"127.0.0.1:{port}" for port in targets]}],
                 "health": {"interval_s": 0.4, "timeout_s": 0.4, "rise": 1, "fall": 2},
                 "retry": {"try_s": 0.7},
+                "ejection": {"base_s": 1.0, "max_s": 3.0},
             }
         ],
         "routes": [{"path": "/cluster1", "cluster": "cluster1"}],
