@@ -55,7 +55,7 @@ bench-peers: $(READY) $(VENV)/peers/.ready compile ## the balancer beside HAProx
 bench-life: $(READY) ## a deployment's life on the local cloud, timed, with clients that ask on (needs images)
 	@$(BIN)/python -m loadtest.lifecycle $(ARGS)
 
-arena: $(READY) ## policies compared in simulated time: rewrites docs/policies.md's tables and charts (20 minutes, 2 cores)
+arena: $(READY) ## policies compared in simulated time: rewrites docs/policies.md's tables and charts (long; 2 processes)
 	@mkdir -p results
 	@nice -n 19 $(BIN)/python -m loadtest.arena --jobs 2 --json results/arena.json --html results/arena.html --docs docs/policies.md $(ARGS)
 
