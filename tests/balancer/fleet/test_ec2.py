@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from threading import Thread
@@ -244,6 +245,8 @@ class Joined:
         task = asyncio.create_task(watch.run())
         await wait_until(lambda: watch.asked)
         task.cancel()
+        with suppress(DiscoveryError):  # what is under way ends here, not in the next round
+            await self.source.look()
         for found in seen:
             self.registry.see(
                 "c", self.source.name, found.addresses, trusted=found.trusted, now=0, wall=0
