@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from threading import Event
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -113,6 +118,41 @@ async def test_what_follows_an_answer_is_nobodys() -> None:
         for turn in range(1, 3):
             assert (await line.get("/readyz", 5.0))[:2] == (200, b"ready")
             assert said.connections == turn
+
+
+def test_a_loop_that_was_kept_from_running_still_hears_the_answer() -> None:
+    """Else a machine that is busy for as long as a time-out calls all its targets unhealthy."""
+    asked, frozen, answered = Event(), Event(), Event()
+
+    def serve(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(4096)
+            asked.set()
+            frozen.wait()
+            connection.sendall(LENGTH)
+            answered.set()
+            connection.recv(4096)  # until it ends
+
+    async def ask(port: int) -> Answer:
+        line = Line(Address("127.0.0.1", port))
+        begun = time.monotonic()
+        answer = asyncio.create_task(line.get("/readyz", 1.0))
+        while not asked.is_set():
+            await asyncio.sleep(0)
+        frozen.set()
+        answered.wait()
+        while time.monotonic() < begun + 1.1:  # the fault: nothing else of this loop runs
+            pass
+        try:
+            return await answer
+        finally:
+            await line.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        done = pool.submit(serve, server)
+        assert uvloop.run(ask(server.getsockname()[1]))[:2] == (200, b"ready")
+        done.result()
 
 
 async def test_a_request_given_up_takes_its_connection_along() -> None:
