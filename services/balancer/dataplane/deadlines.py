@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 PERIOD_S: Final = 1.0
 SLICES: Final = 10
+STANDSTILL_S: Final = 0.5  # a sweep that comes later than this tells that the process did not run
 NEVER: Final = float("inf")
 
 
@@ -42,6 +43,7 @@ class Deadlines:
         self._slices: tuple[set[Watched], ...] = tuple(set() for _ in range(SLICES))
         self._turn = 0
         self._next_slice = 0
+        self._late = False
         self._timer: asyncio.TimerHandle | None = loop.call_later(self.interval_s, self._sweep)
 
     def watch(self, one: Watched) -> int:
@@ -70,8 +72,14 @@ class Deadlines:
 
     def _sweep(self) -> None:
         self._timer = self._loop.call_later(self.interval_s, self._sweep)
-        now = self.now = self._clock()
+        before, now = self.now, self._clock()
+        self.now = now
         self._on_sweep(now)
+        # libuv looks at its timers before its sockets: after a standstill, what would be called
+        # late may have been here for long. So the sockets come first, once.
+        self._late = not self._late and now - before > self.interval_s + STANDSTILL_S
+        if self._late:
+            return
         self._next_slice = (self._next_slice + 1) % SLICES
         due = [one for one in self._slices[self._next_slice] if one.deadline <= now]
         for one in due:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from services.balancer.dataplane.errors import Fault
 from services.balancer.dataplane.forward import PooledTarget, TargetConnection
 from services.balancer.ledger import TargetCell
+from services.balancer.patience import Patience
 
 if TYPE_CHECKING:
     from services.balancer.dataplane.exchange import Exchange
@@ -29,7 +30,7 @@ async def dial(plane: Plane, target: PooledTarget, exchange: Exchange) -> None:
     plane.make_room()
     plane.dialing += 1
     try:
-        async with asyncio.timeout(plane.config.timeouts.connect_s):
+        async with Patience(plane.config.timeouts.connect_s):
             connection = await _connect(plane, target)
     except (OSError, TimeoutError) as error:
         if exchange.waits_for(target):

@@ -14,11 +14,11 @@ from urllib.parse import quote
 import httptools
 
 from services.balancer.address import Address
+from services.balancer.patience import Patience
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_BYTES: Final = 4 * MAX_BODY_BYTES  # of an answer in all: head, framing of chunks, 1xx
 KEEP_ALIVE_S: Final = 4.0  # below uvicorn's 5 s, so that the target does not close first
-LATE_S: Final = 0.01  # an answer that waits in the socket when its time is up is still read
 _KEPT: Final = 2  # a check and a probe may be out together
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _PATH: Final = "/?#[]@!$&'()*+,;=:%~"  # what stays as it is in a path with a query (RFC 3986)
@@ -53,18 +53,11 @@ class Line:
         self._kept: list[_Connection] = []
 
     async def get(self, path: str, timeout_s: float) -> Answer:
-        """GET `path`; the whole answer has to be here within `timeout_s`.
-
-        A loop that was kept from running looks at its timers before its sockets. So a time-out
-        lets it look at the sockets once more: a busy machine must not condemn a whole fleet.
-        """
+        """GET `path`; the whole answer has to be here within `timeout_s`."""
         request = b"GET " + quote(path, safe=_PATH).encode() + self._fields
         connection: _Connection | None = None
-        loop = asyncio.get_running_loop()
-        limit = asyncio.timeout(None)
-        timer = loop.call_later(timeout_s, lambda: limit.reschedule(loop.time() + LATE_S))
         try:
-            async with limit:
+            async with Patience(timeout_s):
                 while True:
                     connection = self._take()
                     kept = connection is not None
@@ -78,7 +71,6 @@ class Line:
         except TimeoutError as error:
             raise LineError(f"no answer within {timeout_s:g} s") from error
         finally:
-            timer.cancel()
             if connection is not None:
                 self._keep(connection)
         return answer
