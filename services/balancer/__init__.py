@@ -12,5 +12,6 @@ who find all full, `budget` bounds what is asked twice.
 
 Around it: `supervisor` starts `dataplane` processes (all of the above) and one `control` process
 (`settings` are checked before; `fleet` says which targets exist and are healthy, `admin` shows it).
-`upgrade` lets another supervisor take over while requests flow.
+`in_force` is the configuration that holds now, `upgrade` lets another supervisor take over while
+requests flow.
 """

@@ -7,7 +7,6 @@ configuration in force. Children die and are replaced one by one; the rest go on
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import os
 import signal
@@ -18,10 +17,10 @@ from typing import Final
 import msgspec
 
 from services.balancer.children import Child, Commands, describe_exit
-from services.balancer.config import Config, Limits
+from services.balancer.config import Config
+from services.balancer.in_force import InForce
 from services.balancer.ledger import Ledger
 from services.balancer.messages import (
-    Configure,
     Drain,
     Membership,
     Message,
@@ -33,9 +32,8 @@ from services.balancer.messages import (
     ReloadResult,
 )
 from services.balancer.relay import FleetPicture
-from services.balancer.settings import ConfigError
-from services.balancer.sockets import Sockets, fit_limits
-from services.balancer.upgrade import Inheritance, Upgrade, needs_restart, settings_of
+from services.balancer.sockets import Sockets
+from services.balancer.upgrade import Inheritance, Upgrade
 
 OVERTIME_S: Final = 2.0  # for a child to exit after its drain deadline, before it is killed
 CONTROL_DRAIN_S: Final = 2.0
@@ -66,12 +64,9 @@ class Supervisor:
         on_serving: Callable[[], None] = lambda: None,
     ) -> None:
         commands = commands or Commands()
-        self._load = load
+        self._in_force = InForce(config, load, open_files)
         self._sockets = sockets
         self._ledger = ledger
-        self._open_files = open_files
-        self._config = self._fit(config)
-        self._version = 1
         self._picture = FleetPicture()
         if inherited is not None:
             self._picture.inherit(inherited.picture)
@@ -171,7 +166,7 @@ class Supervisor:
         if self._stopping and child.hub is not None:
             child.hub.abort()  # too late to be told anything else
             return
-        feed.tell(Configure(config=self._config, version=self._version))
+        feed.tell(self._in_force.message)
         if self._picture.known:
             feed.full()
         self._tell_processes()
@@ -224,7 +219,7 @@ class Supervisor:
     def _on_hub_closed(self, child: Child, pid: int | None) -> None:
         """A child that hung up drains and exits; one that does not is killed."""
         if pid is not None and child.pid == pid:
-            patience_s = self._config.timeouts.drain_s + OVERTIME_S
+            patience_s = self._in_force.config.timeouts.drain_s + OVERTIME_S
             asyncio.get_running_loop().call_later(patience_s, self._kill_if_still, child, pid)
 
     def _kill_if_still(self, child: Child, pid: int) -> None:
@@ -251,7 +246,7 @@ class Supervisor:
                     dataplane.feed.probes(message)
         elif isinstance(message, ReloadRequest):
             problems = self.reload()
-            result = ReloadResult(id=message.id, version=self._version, problems=problems)
+            result = ReloadResult(id=message.id, version=self._in_force.version, problems=problems)
             child.send_or_hang_up(result)
         else:
             _log.error("control plane sent a message that is not its own")
@@ -286,41 +281,12 @@ class Supervisor:
 
     def reload(self) -> tuple[str, ...]:
         """Read the configuration again; returns the problems, none when it is in force now."""
-        try:
-            config = self._load()
-            problems = needs_restart(settings_of(self._config), config)
-        except ConfigError as error:
-            problems = tuple(map(str, error.problems))
-        if problems:
-            for problem in problems:
-                _log.error(
-                    "reload refused, the old configuration stays", extra={"problem": problem}
-                )
-            return problems
-        self._version += 1
-        self._config = self._fit(config)
-        _log.info("configuration reloaded", extra={"version": self._version})
-        for child in self._children():
-            if child.feed is not None:
-                child.feed.tell(Configure(config=self._config, version=self._version))
-        return ()
-
-    def _fit(self, config: Config) -> Config:
-        limits = fit_limits(config.limits, self._open_files)
-        if limits is config.limits:
-            return config
-        # Lowering a default is the machine's business; lowering what somebody asked for is theirs.
-        asked_for = config.limits.connections != Limits().connections
-        _log.log(
-            logging.WARNING if asked_for else logging.INFO,
-            "limits.connections lowered to what the open-file limit allows",
-            extra={
-                "configured": config.limits.connections,
-                "now": limits.connections,
-                "open_files": self._open_files,
-            },
-        )
-        return dataclasses.replace(config, limits=limits)
+        problems = self._in_force.replace()
+        if not problems:
+            for child in self._children():
+                if child.feed is not None:
+                    child.feed.tell(self._in_force.message)
+        return problems
 
     # -- upgrade ---------------------------------------------------------------------------------
 
@@ -332,7 +298,7 @@ class Supervisor:
 
     def _on_upgrade_signal(self) -> None:
         busy = "stopping" if self._stopping else "" if self._serving else "starting"
-        self._upgrade.start(self._config, self._picture.targets.values(), busy)
+        self._upgrade.start(self._in_force.config, self._picture.targets.values(), busy)
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -353,7 +319,7 @@ class Supervisor:
             timer.cancel()
         self._restarts.clear()
         self._sockets.close_listen(shared=self._upgrade.shared)
-        drain_s = self._config.timeouts.drain_s
+        drain_s = self._in_force.config.timeouts.drain_s
         _log.info("draining", extra={"deadline_s": drain_s})
         if self._upgrade.succeeded:  # from now on the admin API is the successor's
             await self._drain_children((self._control,), CONTROL_DRAIN_S)

@@ -26,6 +26,7 @@ PURE: Final = (
     *(f"{B}.ejection", f"{B}.budget", f"{B}.room", f"{B}.ramp"),
     *(f"{B}.dataplane.route", f"{B}.dataplane.http1", f"{B}.dataplane.chunked"),
     *(f"{B}.dataplane.retry", f"{B}.dataplane.key", f"{B}.dataplane.report"),
+    f"{B}.dataplane.forwarding",
 )
 
 # (who, may not import whom, because)

@@ -46,7 +46,7 @@ class ClientConnection(ClientSide):
         plane = self._plane
         name = transport.get_extra_info("peername")
         peer = name[0] if name else "unknown"
-        lines = plane.lines_for(peer)
+        lines = plane.forwarding.lines_for(peer)
         if not plane.admit(self, peer if lines is not None else ""):
             transport.abort()
             return
@@ -234,7 +234,7 @@ class ClientConnection(ClientSide):
     def trusted_lines(self, fields: Fields) -> bytes:
         """What a trusted proxy says of its client, passed on to the target."""
         peer = self._transport.get_extra_info("peername")
-        return self._plane.trusted_lines(peer[0], fields.forwarding)
+        return self._plane.forwarding.lines_after(peer[0], fields.forwarding)
 
     def key(self, key_from: str, fields: Fields) -> bytes:
         """What the cluster's policy goes by."""

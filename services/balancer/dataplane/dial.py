@@ -11,7 +11,8 @@ import errno
 from typing import TYPE_CHECKING, Final
 
 from services.balancer.dataplane.errors import Fault
-from services.balancer.dataplane.forward import PooledTarget, TargetConnection
+from services.balancer.dataplane.forward import TargetConnection
+from services.balancer.dataplane.pool import PooledTarget
 from services.balancer.ledger import TargetCell
 from services.balancer.patience import Patience
 

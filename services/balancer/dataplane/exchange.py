@@ -10,9 +10,10 @@ from services.balancer.dataplane.chunked import BadChunk, ChunkedBody
 from services.balancer.dataplane.dial import dial
 from services.balancer.dataplane.errors import BadResponse, Refusal
 from services.balancer.dataplane.failure import ANSWERING, ENDED, PLACING, SENT, Fallible
-from services.balancer.dataplane.forward import PooledTarget, TargetConnection
+from services.balancer.dataplane.forward import TargetConnection
 from services.balancer.dataplane.http1 import Fields
 from services.balancer.dataplane.observe import ANSWERED, Attempt
+from services.balancer.dataplane.pool import PooledTarget
 from services.balancer.dataplane.tunnel import Tunnel, switches
 from services.balancer.ledger import TargetCell
 
@@ -128,7 +129,8 @@ class Exchange(Fallible):
         lines = client.lines
         if lines is None:
             lines = client.trusted_lines(fields)
-            self.request_id = plane.trusted_request_id(fields.forwarding) or self.request_id
+            given = fields.forwarding
+            self.request_id = plane.forwarding.request_id(given) or self.request_id
         if fields.chunked:
             lines = _CHUNKED_LINE + lines
         if fields.host is None:

@@ -21,8 +21,9 @@ from services.balancer.target import Target
 if TYPE_CHECKING:
     from services.balancer.cluster import Cluster
     from services.balancer.dataplane.accept import ClientConnection
-    from services.balancer.dataplane.forward import PooledTarget, TargetConnection
+    from services.balancer.dataplane.forward import TargetConnection
     from services.balancer.dataplane.plane import Plane
+    from services.balancer.dataplane.pool import PooledTarget
 
 _QUEUE_FULL: Final = int(ClusterCell.QUEUE_FULL)
 _RETRIES_REFUSED: Final = int(ClusterCell.RETRIES_REFUSED)

@@ -1,4 +1,4 @@
-"""The target's side: one connection to a target, and the pool that it rests in.
+"""The target's side: one connection to a target.
 
 Bytes stream both ways, nothing is collected: a side that does not take what it is given stops the
 reading on the other (back-pressure)."""
@@ -19,63 +19,15 @@ from services.balancer.dataplane.http1 import (
     response_has_body,
 )
 from services.balancer.dataplane.report import hear
-from services.balancer.ledger import TargetCell
-from services.balancer.messages import TargetPicture
-from services.balancer.target import Target
 
 if TYPE_CHECKING:
     from services.balancer.dataplane.exchange import Exchange
     from services.balancer.dataplane.plane import Plane
+    from services.balancer.dataplane.pool import PooledTarget
 
 MAX_INTERIM: Final = 16  # 1xx answers to one request
 _UNTIL_CLOSE: Final = -1
 _NEVER: Final = float("inf")
-_EJECTED: Final = int(TargetCell.EJECTED)
-_EJECTIONS: Final = int(TargetCell.EJECTIONS_CONSECUTIVE)
-_LATENCY_EWMA: Final = int(TargetCell.LATENCY_EWMA_US)
-
-
-class PooledTarget(Target):
-    """A target with this process's connections to it; the last one used is the next one taken."""
-
-    __slots__ = ("_cells", "counts", "idle")
-
-    def __init__(self, picture: TargetPicture, plane: Plane) -> None:
-        super().__init__(
-            picture,
-            limit=plane.limit_of(picture.cluster),
-            own_row=plane.own_pending,
-            other_rows=plane.other_pending,
-        )
-        self._cells = plane.ledger.target(plane.row, picture.slot)
-        # A process that takes over a dead one's row counts on from there.
-        self.counts: list[int] = self._cells.tolist()
-        self.idle: list[TargetConnection] = []
-
-    def take(self) -> TargetConnection | None:
-        """An idle connection that is still open; None when a new one must be made."""
-        while self.idle:
-            connection = self.idle.pop()
-            if not connection.lost:
-                return connection
-        return None
-
-    def eject(self, cause: int) -> None:
-        """Counts it, too."""
-        super().eject(cause)
-        self.counts[_EJECTIONS + cause] += 1
-
-    def publish(self) -> None:
-        """Write the counts where the control plane reads them."""
-        self.counts[_EJECTED] = self.ejected
-        self.counts[_LATENCY_EWMA] = int(self.load.estimate_s() * 1e6)
-        for cell, count in enumerate(self.counts):
-            self._cells[cell] = count
-
-    def close_idle(self) -> None:
-        """Let go of what rests here: the target has left."""
-        while self.idle:
-            self.idle.pop().close()
 
 
 class TargetConnection:

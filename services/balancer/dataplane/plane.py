@@ -7,8 +7,6 @@ picture is applied here, slice by slice, as it arrives.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import re
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from services.balancer.config import Config, Respond
 from services.balancer.dataplane.access_log import AccessLog, follow
 from services.balancer.dataplane.cut import cut
 from services.balancer.dataplane.deadlines import PERIOD_S, Deadlines
-from services.balancer.dataplane.forward import PooledTarget
+from services.balancer.dataplane.forwarding import Forwarding
 from services.balancer.dataplane.http1 import (
     FieldCache,
     parse_request_fields,
@@ -31,6 +29,7 @@ from services.balancer.dataplane.http1 import (
 from services.balancer.dataplane.key import KeyOf, reader
 from services.balancer.dataplane.observe import Counters
 from services.balancer.dataplane.origins import Origins
+from services.balancer.dataplane.pool import PooledTarget
 from services.balancer.dataplane.route import Router
 from services.balancer.dataplane.rules import put_in_force
 from services.balancer.ledger import ClusterCell, Ledger, ProcessCell
@@ -40,10 +39,6 @@ from services.balancer.room import Room
 if TYPE_CHECKING:
     from services.balancer.dataplane.accept import ClientConnection
 
-_LAST_LINES: Final = b"Via: 1.1 steelyard\r\nX-Request-Id: "  # the id itself follows
-_PEERS_KEPT: Final = 4096  # clients whose forwarding lines are remembered
-_FORWARDED_FOR: Final = re.compile(rb"(?im)^x-forwarded-for:[ \t]*([^\r]*?)[ \t]*\r$")
-_REQUEST_ID: Final = re.compile(rb"(?im)^x-request-id:[ \t]*([!-~]{1,128})[ \t]*\r$")
 _REQUESTS: Final = int(ProcessCell.REQUESTS)
 _OPEN: Final = int(ProcessCell.CONNECTIONS_OPEN)
 _ACCEPTED: Final = int(ProcessCell.CONNECTIONS)
@@ -98,7 +93,6 @@ class Plane:
         self._idle: asyncio.Future[None] | None = None  # done when the last client has left
         self._keys: dict[str, KeyOf] = {}
         self._waking: set[Room] = set()  # rooms where somebody will be served in a moment
-        self._lines: dict[str, bytes | None] = {}
         self.config = config
         self.deadlines = Deadlines(loop, clock, self._on_sweep, _period_s(config))
         self.configure(config)
@@ -112,8 +106,7 @@ class Plane:
         self.response_fields = FieldCache(parse_response_fields, config.limits.header_count)
         self.host_line = b"Host: " + config.listen.encode() + b"\r\n"
         self.upgrades = frozenset(name.lower().encode() for name in config.upgrades)
-        self._trusted = tuple(map(ipaddress.ip_network, config.trusted_proxies))
-        self._lines.clear()
+        self.forwarding = Forwarding(config.trusted_proxies)
         self._limits = {c.name: c.max_pending for c in config.clusters}
         clusters: dict[str, Cluster[PooledTarget]] = {}
         first = not self.clusters  # this process counts on from where a dead one's row ends
@@ -285,42 +278,6 @@ class Plane:
         if change > 0:
             cells[_TUNNELS] += 1
 
-    def lines_for(self, peer: str) -> bytes | None:
-        """The forwarding lines of a client by its address; None for a trusted proxy."""
-        lines = self._lines.get(peer)
-        if lines is None and peer not in self._lines:
-            if len(self._lines) >= _PEERS_KEPT:
-                self._lines.clear()
-            lines = None if self._is_trusted(peer) else _forwarding(peer.encode(), b"http")
-            self._lines[peer] = lines
-        return lines
-
-    def trusted_lines(self, peer: str, given: bytes) -> bytes:
-        """A trusted proxy's own forwarding lines, with the proxy itself put at the end."""
-        chain = [*_FORWARDED_FOR.findall(given), peer.encode()]
-        kept = b"".join(
-            line + b"\r\n"
-            for line in given.split(b"\r\n")
-            if line and line.partition(b":")[0].lower() not in (b"x-forwarded-for", b"x-request-id")
-        )
-        if b"x-forwarded-proto:" not in kept.lower():
-            kept += b"X-Forwarded-Proto: http\r\n"
-        return b"X-Forwarded-For: " + b", ".join(chain) + b"\r\n" + kept + _LAST_LINES
-
-    def trusted_request_id(self, given: bytes) -> bytes | None:
-        """The request id among a trusted proxy's lines, if there is one that can be kept."""
-        match = _REQUEST_ID.search(given)
-        return match[1] if match is not None else None
-
-    def _is_trusted(self, peer: str) -> bool:
-        if not self._trusted:
-            return False
-        try:
-            address = ipaddress.ip_address(peer.partition("%")[0])
-        except ValueError:
-            return False
-        return any(address in network for network in self._trusted)
-
     # -- tasks and the end -------------------------------------------------------------------------
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -357,10 +314,6 @@ class Plane:
                 target.close_idle()
         if self.access is not None:
             self.access.close()
-
-
-def _forwarding(peer: bytes, proto: bytes) -> bytes:
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%b" % (peer, proto, _LAST_LINES)
 
 
 def _request_ids(seed: int) -> Iterator[bytes]:

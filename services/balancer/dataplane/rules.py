@@ -9,8 +9,8 @@ from services.balancer.cluster import Cluster
 from services.balancer.config import ClusterConfig
 
 if TYPE_CHECKING:
-    from services.balancer.dataplane.forward import PooledTarget
     from services.balancer.dataplane.plane import Plane
+    from services.balancer.dataplane.pool import PooledTarget
 
 
 def put_in_force(
