@@ -14,6 +14,7 @@
     cells        the matrix: scenarios by their coordinates
     files        scenario files
     compare      policies x seeds, ratios to the oracle with confidence intervals
+    kept         runs done before, not to be done again
     table        that, to be read
     summary      all cells in one table
     plot, output charts, pages, the figures of the docs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ from rich.console import Console
 
 from loadtest.arena.cells import everything
 from loadtest.arena.compare import Cell, compare, spec_of
-from loadtest.arena.files import BadScenario, read_scenarios
+from loadtest.arena.files import read_scenarios
+from loadtest.arena.kept import Kept
 from loadtest.arena.output import write_docs, write_html, write_json
 from loadtest.arena.scenario import Scenario
 from loadtest.arena.summary import summary
@@ -41,6 +43,12 @@ def main(
     seeds: Annotated[int, typer.Option(min=1, help="how many")] = 10,
     first_seed: Annotated[int, typer.Option(help="0 to tune by, 100 to report")] = PUBLISHED,
     only: Annotated[str, typer.Option(help="scenarios whose name contains this")] = "",
+    part: Annotated[
+        str, typer.Option(help="2/5: the second fifth of the scenarios; best with --keep")
+    ] = "1/1",
+    keep: Annotated[
+        Path | None, typer.Option(help="runs are kept in this file, and not done again")
+    ] = None,
     everything_: Annotated[
         bool, typer.Option("--everything", help="all 1,008 cells of the matrix: days")
     ] = False,
@@ -59,11 +67,12 @@ def main(
             spec_of(name)
         for path in scenario or ([] if everything_ else [MATRIX]):
             chosen += read_scenarios(path)
-    except (BadScenario, ValueError) as error:
+        chosen += everything() if everything_ else []
+        chosen = part_of([each for each in chosen if only in each.name], part)
+        kept = Kept(keep)
+    except ValueError as error:
         words.print(str(error), style="red", markup=False)
         raise typer.Exit(EXIT_USAGE) from error
-    chosen += everything() if everything_ else []
-    chosen = [each for each in chosen if only in each.name]
     if not chosen:
         words.print(f"no scenario is called {only!r}", style="red", markup=False)
         raise typer.Exit(EXIT_USAGE)
@@ -71,16 +80,16 @@ def main(
     span = range(first_seed, first_seed + seeds)
     climbed: list[Cell] = []
     try:
-        cells = _told(chosen, names, span, jobs)
+        cells = _told(chosen, names, span, jobs, kept)
         if docs is not None:
             shown = [name for name in IN_THE_PAPER if name in names]
-            climbed = _told(read_scenarios(PAPER), shown, span[:PAPER_SEEDS], jobs)
+            climbed = _told(read_scenarios(PAPER), shown, span[:PAPER_SEEDS], jobs, kept)
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     print(summary(cells))
     took_s = perf_counter() - started
-    requests = sum(cell.requests for cell in cells)
-    words.print(f"{requests:,} requests in {took_s:.0f} s: {requests / took_s * 60:,.0f} a minute")
+    new = kept.added  # the paper's included
+    words.print(f"{new:,} requests in {took_s:.0f} s: {new / took_s * 60:,.0f} a minute")
     if docs is not None:
         write_docs(cells, climbed, docs)
     if json is not None:
@@ -89,13 +98,25 @@ def main(
         write_html(cells, html)
 
 
+def part_of(scenarios: list[Scenario], part: str) -> list[Scenario]:
+    """`2/5`: every fifth, from the second on. Raises ValueError."""
+    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", part)
+    if found is None or int(found[1]) > int(found[2]):
+        raise ValueError(f"--part {part!r}: must be like 2/5, the second of five")
+    return scenarios[int(found[1]) - 1 :: int(found[2])]
+
+
 def _told(
-    scenarios: Sequence[Scenario], policies: Sequence[str], seeds: Sequence[int], jobs: int
+    scenarios: Sequence[Scenario],
+    policies: Sequence[str],
+    seeds: Sequence[int],
+    jobs: int,
+    kept: Kept,
 ) -> list[Cell]:
     """Compared one after the other, each printed when it is done."""
     cells = []
     for scenario in scenarios:
-        cells += compare([scenario], policies, seeds, jobs=jobs)
+        cells += compare([scenario], policies, seeds, jobs=jobs, known=kept.get, on_run=kept.add)
         print(tables(cells[-1:]), end="\n\n", flush=True)
     return cells
 

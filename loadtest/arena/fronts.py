@@ -112,11 +112,12 @@ class Balancers:
         for machine in at_start:
             self.see(machine, Health.HEALTHY, draining=False, now=0.0)
         first = next(iter(self.views[0].cluster.targets.values()))
-        self.hears_latency = type(first.load).reported is not Load.reported
+        kind = type(first.load)
+        self.hears_latency = kind.wants_latency and kind.reported is not Load.reported
 
     def place(self, request: Request, now: float) -> Attempt | None:
         views = self.views
-        view = views[int(self._which.random() * len(views))]
+        view = views[int(self._which.random() * len(views))] if len(views) > 1 else views[0]
         cluster = view.cluster
         target = cluster.pick(now, view.rng, request.tried)
         if target is None:
@@ -174,8 +175,9 @@ class Balancers:
                 view.cluster.ejector.tick(now)
         for machine in machines:
             answer = probe_answer(machine, network_s, now)
+            target_id = f"arena/10.0.0.0:{machine.index}"
             for view in self.views:
-                target = view.cluster.targets.get(f"arena/10.0.0.0:{machine.index}")
+                target = view.cluster.targets.get(target_id)
                 if target is not None:
                     target.load.probed(*answer, now)
 

@@ -108,9 +108,27 @@ class Machine:
         """A request arrived."""
         self._advance(now)
         self.pending += 1
-        if self._running < self.slots:
-            self._start(attempt)
-            self._look_ahead()
+        running = self._running
+        if running < self.slots:
+            attempt.running = True
+            self._placed = placed = self._placed + 1
+            virtual = self._virtual
+            heap = self._heap
+            heappush(heap, (virtual + attempt.work_s, placed, attempt))
+            self._running = running = running + 1
+            cores = self.cores
+            rate = self._rate
+            if running > cores:
+                self._rate = rate = self.speed * cores / running
+            first = heap[0]
+            if first[2].gone:
+                self._look_ahead()
+            elif rate > 0.0:  # `_look_ahead`, written out: this runs for every request
+                left = first[0] - virtual
+                due = now + left / rate if left > 0.0 else now
+                if due < self._due:
+                    self._due = due
+                    self._events.at(due, self._look, due)
         else:
             self._queue.append(attempt)
         if self.watch is not None:
@@ -242,8 +260,12 @@ class Machine:
         if done:
             self._running -= len(done)
             self.pending -= len(done)
-            self._refill()
-        self._look_ahead()
+            if self._queue:
+                self._refill()
+            else:
+                self._set_rate()
+        if heap:
+            self._look_ahead()
         if done:
             if self.watch is not None:
                 self.watch(self)

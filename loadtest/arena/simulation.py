@@ -26,6 +26,7 @@ from services.balancer.pick.policy import Policy
 from services.balancer.target import Target
 from services.worker.latency import LatencyAtPending
 
+UP: Final = Mode.UP  # looked up with every request
 ERROR_S: Final = 0.001  # a fast failure takes this long
 REPORT_FRESH_S: Final = 0.005  # a worker's latency at pending may be as old as this
 
@@ -97,12 +98,12 @@ class Simulation:
                 ejection=scenario.ejection,
             )
         self._central = self.front if isinstance(self.front, CentralQueue) else None
+        self._hears_latency = self.front.hears_latency
         self._network_s = scenario.network_s
         self._medians = [LatencyAtPending() for _ in self.machines]
         self._reports: list[tuple[float, float | None]] = [(-1.0, None)] * len(self.machines)
         self._latencies = array("d")
         self._failed = 0
-        self._open = 0
         self._deadlines: deque[Request] = deque()
         self._placed = [0] * len(self.machines)
 
@@ -158,7 +159,6 @@ class Simulation:
             if heap and heap[0][0] < arrives_s:
                 run_until(arrives_s)
             request = Request(arrives_s, work_s, measured=measured)
-            self._open += 1
             simulated += 1
             deadlines.append(request)
             self._place(request, arrives_s)
@@ -204,14 +204,15 @@ class Simulation:
 
     def _take(self, now: float, attempt: Attempt) -> None:
         machine = attempt.machine
-        if machine.mode is Mode.UP:
+        mode = machine.mode
+        if mode is UP:
             attempt.came = now
             attempt.at_work = True
             attempt.met = machine.pending
             machine.place(attempt, now)
-        elif machine.mode is Mode.FAILING:
+        elif mode is Mode.FAILING:
             self.events.at(now + ERROR_S + self._network_s, self._lost, attempt)
-        elif machine.mode is Mode.REFUSING:
+        elif mode is Mode.REFUSING:
             self.events.at(now + self._network_s, self._lost, attempt)
 
     def _worked(self, attempt: Attempt, now: float) -> None:
@@ -219,9 +220,7 @@ class Simulation:
         attempt.at_work = False
         if self._central is not None:
             self._central.next(now)
-        latency_s = None
-        if self.front.hears_latency:
-            latency_s = self._latency_at_pending(attempt, now)
+        latency_s = self._latency_at_pending(attempt, now) if self._hears_latency else None
         attempt.report = (machine.pending + 1.0, latency_s, machine.cpu(now))
         if self._network_s:
             self.events.at(now + self._network_s, self._answered, attempt)
@@ -273,7 +272,7 @@ class Simulation:
 
     def _end(self, request: Request, now: float, *, failed: bool) -> None:
         request.ended = True
-        self._open -= 1
+        request.attempt = None  # a ring of the two would wait for the garbage collector
         if request.measured:
             if failed:
                 self._failed += 1

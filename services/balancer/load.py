@@ -92,6 +92,7 @@ class Load:
     )
 
     wants_reports: ClassVar[bool] = False  # whether `reported` is to be called for each response
+    wants_latency: ClassVar[bool] = True  # whether it looks at the latency that a report names
 
     def __init__(self) -> None:
         self.peak = PeakEwma()

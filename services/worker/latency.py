@@ -33,19 +33,21 @@ class LatencyAtPending:
     Times are seconds on one monotonic clock, which must not go back.
     """
 
-    __slots__ = ("_levels", "_occupied")
+    __slots__ = ("_latencies", "_times")
 
     def __init__(self) -> None:
-        self._levels: list[deque[tuple[float, float]]] = [
-            deque(maxlen=SAMPLES_PER_LEVEL) for _ in range(LEVELS)
-        ]
-        self._occupied: set[int] = set()  # levels that hold anything
+        self._times: dict[int, deque[float]] = {}  # by level; none is empty for long
+        self._latencies: dict[int, deque[float]] = {}  # of the same requests
 
     def record(self, now_s: float, pending: int, latency_s: float) -> None:
         """Keep the latency of a request that met `pending` others when it arrived."""
         level = level_of(pending)
-        self._levels[level].append((now_s, latency_s))
-        self._occupied.add(level)
+        times = self._times.get(level)
+        if times is None:
+            times = self._times[level] = deque(maxlen=SAMPLES_PER_LEVEL)
+            self._latencies[level] = deque(maxlen=SAMPLES_PER_LEVEL)
+        times.append(now_s)
+        self._latencies[level].append(latency_s)
 
     def median_s(self, now_s: float, pending: int) -> float | None:
         """Return the median latency near `pending`, in seconds; None when nothing is known.
@@ -53,16 +55,20 @@ class LatencyAtPending:
         Starts at the level of `pending` and widens by one on both sides until MIN_SAMPLES recent
         samples are found. Reading changes nothing but to forget what is too old.
         """
+        levels = self._times
+        if not levels:
+            return None
         centre = level_of(pending)
         oldest_s = now_s - MAX_AGE_S
         found: list[float] = []
-        looked_at = 0  # distance from the centre; both sides of one distance count alike
-        for level in sorted(self._occupied, key=lambda level: abs(level - centre)):
-            distance = abs(level - centre)
-            if distance > looked_at and len(found) >= MIN_SAMPLES:
-                break
-            looked_at = distance
-            self._collect(level, oldest_s, found)
+        self._collect(centre, oldest_s, found)
+        lowest, highest = min(levels, default=centre), max(levels, default=centre)
+        below = above = centre
+        while len(found) < MIN_SAMPLES and (below > lowest or above < highest):
+            below -= 1
+            above += 1
+            self._collect(below, oldest_s, found)
+            self._collect(above, oldest_s, found)
         if not found:
             return None
         found.sort()
@@ -70,12 +76,17 @@ class LatencyAtPending:
         return found[middle] if len(found) % 2 else (found[middle - 1] + found[middle]) / 2
 
     def _collect(self, level: int, oldest_s: float, found: list[float]) -> None:
-        samples = self._levels[level]
-        while samples and samples[0][0] < oldest_s:
-            samples.popleft()
-        if not samples:
-            self._occupied.discard(level)
-        found.extend(latency_s for _, latency_s in samples)
+        times = self._times.get(level)
+        if times is None:
+            return
+        latencies = self._latencies[level]
+        if times[0] < oldest_s:
+            while times and times[0] < oldest_s:
+                times.popleft()
+                latencies.popleft()
+            if not times:
+                del self._times[level], self._latencies[level]
+        found += latencies
 
 
 class RequestRate:

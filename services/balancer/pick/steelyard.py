@@ -78,6 +78,7 @@ class Pace(Load):
     )
 
     wants_reports: ClassVar[bool] = True
+    wants_latency: ClassVar[bool] = False
 
     def __init__(self, policy: Steelyard, target: Target) -> None:
         super().__init__()
