@@ -18,7 +18,7 @@ from services.balancer.dataplane.http1 import (
     Fields,
     response_has_body,
 )
-from services.balancer.dataplane.report import hear
+from services.balancer.dataplane.report import apart, hear
 
 if TYPE_CHECKING:
     from services.balancer.dataplane.exchange import Exchange
@@ -219,7 +219,12 @@ class TargetConnection:
                 raise BadResponse("response head over the limit")
             fields = plane.response_fields.known.get(section)
             if fields is None:
-                fields = plane.response_fields.parse(section)
+                section, report = apart(section)
+                fields = plane.response_fields.known.get(section)
+                if fields is None:
+                    fields = plane.response_fields.parse(section)
+                if report is not None and self._target.load.wants_reports:
+                    hear(self._target.load, report, plane.clock())
             status = STATUS[code]
             if minor == b"0":
                 line = b"HTTP/1.1" + line[8:]
@@ -233,8 +238,6 @@ class TargetConnection:
             exchange.interim(line, fields)
             if not data:
                 return
-        if fields.load_report is not None and self._target.load.wants_reports:
-            hear(self._target.load, fields.load_report, plane.clock())
         exchange.reusable = not fields.close and (minor == b"1" or fields.keep_alive)
         left = fields.content_length
         if left is None or status in (204, 304) or exchange.method == b"HEAD":

@@ -97,7 +97,6 @@ class Fields:
         "forwarding",
         "host",
         "keep_alive",
-        "load_report",
         "nominated",
         "odd",
         "onward",
@@ -115,7 +114,6 @@ class Fields:
         self.expect_continue = False
         self.upgrade: bytes | None = None  # protocols offered, when Connection names the offer
         self.odd = False  # a request that needs a closer look: no Host, or an offer to upgrade
-        self.load_report: bytes | None = None
         # Names that Connection gave, lower-case: they go from the trailer section, too.
         self.nominated: frozenset[bytes] = NONE_NOMINATED
 
@@ -264,8 +262,6 @@ def parse_response_fields(section: bytes, max_count: int) -> Fields:
             nominated |= _connection_options(fields, value)
         elif name == b"upgrade":
             _take_offer(fields, value)
-        elif name == b"endpoint-load-metrics":
-            fields.load_report = value
         if name != b"content-length":
             cuts.append((match.start(), match.end()))
     _settle_offer(fields, nominated)

@@ -15,6 +15,22 @@ _NUMBER: Final = rb"=[ \t]*([0-9]{1,9}(?:\.[0-9]{1,9})?)[ \t]*(?:,|\Z)"
 _PENDING: Final = re.compile(rb"[ ,]named_metrics\.pending" + _NUMBER)
 _LATENCY_MS: Final = re.compile(rb"[ ,]named_metrics\.latency_ms" + _NUMBER)
 _CPU: Final = re.compile(rb"[ ,]cpu_utilization" + _NUMBER)
+# A whole field line and the line feed before it; the value by RFC 9110, 5.5.
+_LINE: Final = re.compile(
+    rb"\n[eE][nN][dD][pP][oO][iI][nN][tT]-[lL][oO][aA][dD]-[mM][eE][tT][rR][iI][cC][sS]:"
+    rb"([\t\x20-\x7e\x80-\xff]*+)\r\n"
+)
+
+
+def apart(section: bytes) -> tuple[bytes, bytes | None]:
+    """A field section without its (first) load report, and what that says; None when it has none.
+
+    A report is different each time, what is left over the same: so that can be remembered.
+    """
+    match = _LINE.search(b"\n" + section)  # so that the first line, too, follows one
+    if match is None:
+        return section, None
+    return section[: match.start()] + section[match.end() - 1 :], match[1].strip(b" \t")
 
 
 def hear(load: Load, value: bytes, now: float) -> None:

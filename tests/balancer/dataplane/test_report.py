@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.balancer.config import ClusterConfig, PolicySpec
-from services.balancer.dataplane.report import read_report
+from services.balancer.dataplane.http1 import parse_response_fields
+from services.balancer.dataplane.report import apart, read_report
 from services.balancer.pick.prequal import Prequal
 from tests.balancer.dataplane.stand import configuration, data_plane
-from tests.stand.target import StubTarget, plain
+from tests.stand.target import Request, StubTarget, plain
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,47 @@ def test_a_report_is_read(
     value: bytes, read: tuple[float | None, float | None, float | None]
 ) -> None:
     assert read_report(value) == read
+
+
+OTHERS = st.lists(
+    st.sampled_from(
+        [
+            b"A: b\r\n",
+            b"X-Endpoint-Load-Metrics: TEXT a=1\r\n",
+            b"Endpoint-Load-Metrics-X:TEXT\r\n",
+            b"B: \tendpoint-load-metrics: TEXT a=1\r\n",
+            b"Content-Length: 2\r\n",
+        ]
+    ),
+    unique=True,
+)
+
+
+@given(OTHERS, st.integers(0, 5), st.sampled_from([b"", b" ", b"\t "]))
+def test_a_report_is_set_apart_from_the_other_lines(
+    lines: list[bytes], place: int, space: bytes
+) -> None:
+    value = b"TEXT named_metrics.pending=4"
+    line = b"Endpoint-Load-Metrics:" + space + value + space + b"\r\n"
+    section = b"".join([*lines[:place], line, *lines[place:]])
+    rest, report = apart(section)
+    assert (rest, report) == (b"".join(lines), value)
+    assert apart(rest) == (rest, None)
+    if rest:
+        assert parse_response_fields(rest, 9).onward == parse_response_fields(section, 9).onward
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        b"endpoint-load-metrics : TEXT\r\n",  # what breaks the grammar stays, to be refused
+        b"endpoint-load-metrics: TE\x00XT\r\n",
+        b"endpoint-load-metrics: TEXT\n\r\n",
+        b"A: b\rendpoint-load-metrics: TEXT\r\n",
+    ],
+)
+def test_what_is_no_line_is_no_report(section: bytes) -> None:
+    assert apart(section) == (section, None)
 
 
 @given(st.binary(max_size=200))
@@ -57,3 +99,18 @@ async def test_a_response_feeds_the_policy_and_the_client_sees_no_report() -> No
         assert isinstance(rule, Prequal)
         (answer,) = rule.pool
         assert (answer.pending, answer.latency_s) == (3.0, 0.020)
+
+
+async def test_responses_that_differ_by_their_report_alone_are_parsed_once() -> None:
+    reports = iter(range(100))
+
+    async def answer(request: Request) -> None:
+        line = b"endpoint-load-metrics: TEXT named_metrics.pending=%d\r\n" % next(reports)
+        await plain(extra=line)(request)
+
+    async with StubTarget(answer) as one, data_plane(one) as stand:
+        wire = await stand.connect()
+        for _ in range(3):
+            assert (await wire.get())[0] == 200
+        assert next(reports) == 3
+        assert len(stand.plane.response_fields.known) == 1
