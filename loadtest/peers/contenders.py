@@ -58,7 +58,7 @@ class Proxy:
     launch: Callable[[str, Layout], Launch]
 
 
-def haproxy(program: str, at: Layout) -> Launch:
+def haproxy(program: str, at: Layout, balance: str = "roundrobin") -> Launch:
     """`nbthread 1`, `http-reuse always` (HAProxy configuration manual, 4.2)."""
     servers = "\n".join(f"    server t{i} {a}" for i, a in enumerate(at.addresses))
     text = f"""\
@@ -75,14 +75,16 @@ frontend clients
     bind {HOST}:{at.listen} backlog 4096
     default_backend targets
 backend targets
-    balance roundrobin
+    balance {balance}
 {servers}
 """
     return Launch((program, "-db", "-q", "-f", "haproxy.cfg"), {"haproxy.cfg": text})
 
 
-def nginx(program: str, at: Layout) -> Launch:
+def nginx(program: str, at: Layout, method: str = "") -> Launch:
     """Upstream keep-alive as its module asks: HTTP/1.1 and an empty Connection header.
+
+    `method` is the upstream's directive, such as `least_conn;`; without one it goes round.
 
     `keepalive_requests` is raised so that no connection ends within a run, and large answers are
     never spooled to disk.
@@ -109,6 +111,7 @@ http {{
     keepalive_timeout 75s;
     tcp_nodelay on;
     upstream targets {{
+        {method}
 {servers}
         keepalive {IDLE_TO_TARGET * 4};
         keepalive_requests 100000000;
@@ -131,7 +134,7 @@ http {{
     return Launch(argv, files)
 
 
-def envoy(program: str, at: Layout) -> Launch:
+def envoy(program: str, at: Layout, lb_policy: str = "ROUND_ROBIN") -> Launch:
     """As its FAQ on benchmarking asks: one worker, circuit breakers, request ids and dynamic
     statistics off."""
     most = 1_000_000_000
@@ -181,7 +184,7 @@ def envoy(program: str, at: Layout) -> Launch:
                     "name": "targets",
                     "type": "STATIC",
                     "connect_timeout": "5s",
-                    "lb_policy": "ROUND_ROBIN",
+                    "lb_policy": lb_policy,
                     "circuit_breakers": {"thresholds": [{"priority": "DEFAULT", **breaker}]},
                     "load_assignment": {
                         "cluster_name": "targets",
@@ -225,7 +228,9 @@ http://:{at.listen} {{
     return Launch(argv, {"Caddyfile": text}, env)
 
 
-def steelyard(policy: str, *, compiled: bool = False) -> Callable[[str, Layout], Launch]:
+def steelyard(
+    policy: str | dict[str, Any], *, compiled: bool = False
+) -> Callable[[str, Layout], Launch]:
     """Our balancer with everything on: health checks, probes, metrics, the given policy.
 
     With `compiled` its hot modules come from where `make compile` puts them.

@@ -36,6 +36,11 @@ FORBIDDEN: Final = (
     (("services",), ("orchestrator", "loadtest", "tests"), "an image carries its own room only"),
     (("orchestrator", "loadtest"), ("tests",), "tests stand outside"),
     (("loadtest",), ("orchestrator",), "the benchmark runs against any balancer"),
+    (
+        ("loadtest.arena", "loadtest.peers"),
+        ("loadtest.live",),
+        "live -> arena, peers: it puts the one beside the other",
+    ),
     (("loadtest.chaos",), ("services",), "the balancer under fire is a program, not a library"),
     (
         ("loadtest.arena",),

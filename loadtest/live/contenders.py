@@ -1,0 +1,52 @@
+"""Who is compared: our balancer, once a policy, and other proxies at their best algorithm.
+
+All with equal weights. `simulated` is the arena's policy that does what a contender does: nginx's
+`least_conn` and HAProxy's `leastconn` look at all targets' pending requests, Envoy's LEAST_REQUEST
+draws two (`choice_count` 2, its default) and takes the one with fewer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from loadtest.arena.compare import spec_of
+from loadtest.peers import contenders as peers
+from loadtest.peers.contenders import Proxy
+
+OTHERS: Final = {
+    "nginx": replace(
+        peers.NGINX, title="nginx least_conn", launch=partial(peers.nginx, method="least_conn;")
+    ),
+    "haproxy": replace(
+        peers.HAPROXY,
+        title="HAProxy leastconn",
+        launch=partial(peers.haproxy, balance="leastconn"),
+    ),
+    "envoy": replace(
+        peers.ENVOY,
+        title="Envoy LEAST_REQUEST",
+        launch=partial(peers.envoy, lb_policy="LEAST_REQUEST"),
+    ),
+}
+SIMULATED: Final = {"nginx": "least_pending", "haproxy": "least_pending", "envoy": "p2c"}
+BEST_OF: Final = ("nginx", "haproxy")  # the better of the two is what we are measured against
+DEFAULT: Final = ("steelyard", "peak_ewma", "least_pending", *OTHERS)
+
+
+def contender(name: str) -> Proxy:
+    """A proxy's name or a policy of ours, parameters included (`prequal:q_rif=0.9`).
+
+    Raises ValueError when there is neither.
+    """
+    if name in OTHERS:
+        return OTHERS[name]
+    spec = spec_of(name)
+    policy = {"name": spec.name, **spec.params} if spec.params else spec.name
+    return replace(peers.OURS, name=name, title=f"Steelyard {name}", launch=peers.steelyard(policy))
+
+
+def simulated(name: str) -> str:
+    """The arena's policy for a contender."""
+    return SIMULATED.get(name, name)
