@@ -92,7 +92,7 @@ class ClientSide:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
-    def tell(self, ended: bytes) -> None:
+    def tell(self, ended: str) -> None:
         """The access log hears how the present request ended."""
         if self._exchange is not None:
             tell(self._exchange, ended)

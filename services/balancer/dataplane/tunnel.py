@@ -146,7 +146,7 @@ class Tunnel:
             plane = self._plane
             plane.deadlines.forget(self, self._place)
             plane.count_tunnel(-1)
-            self._client.tell(b"tunnel")
+            self._client.tell("tunnel")
             plane.target_connections -= 1
             plane.dismiss(self._client)
         elif exc is None:
