@@ -8,6 +8,6 @@ a target picked and joins the two sides (`forwarding` says who asks), `dial` ope
 HTTP, `failure` says what follows when an attempt fails and `retry` whether it may be repeated,
 `observe` closes each attempt once, `errors` says whose fault it was. `cut` ends a drain that lasts
 too long, `rules` puts a configuration in force. `logged` keeps what a request's line of the
-`access_log` says. `deadlines` is the one timer, `origins` counts clients by address. Nothing here
-knows AWS, Docker or FastAPI.
+`access_log` says. `probes` asks targets that a policy wants to hear of. `deadlines` is the one
+timer, `origins` counts clients by address. Nothing here knows AWS, Docker or FastAPI.
 """

@@ -255,6 +255,9 @@ class Exchange(Fallible):
         self._client.deadline = self._in_time(self._plane.until_body_idle)
         self._client.write(data)
 
+    def overdue(self) -> None:
+        """The target's connection has a deadline of its own for nothing but a probe."""
+
     def download_blocked(self) -> None:
         """The client takes no more for now."""
         if self._connection is not None:

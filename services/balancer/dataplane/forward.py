@@ -143,6 +143,8 @@ class TargetConnection:
         """Idle for too long; while it is busy the client's connection keeps the time."""
         if self._exchange is None:
             self.close()
+        else:
+            self._exchange.overdue()
 
     # -- from the loop -----------------------------------------------------------------------------
 
@@ -224,7 +226,8 @@ class TargetConnection:
                 if fields is None:
                     fields = plane.response_fields.parse(section)
                 if report is not None and self._target.load.wants_reports:
-                    hear(self._target.load, report, plane.clock())
+                    self._target.heard_at = now = plane.clock()
+                    hear(self._target.load, report, now)
             status = STATUS[code]
             if minor == b"0":
                 line = b"HTTP/1.1" + line[8:]

@@ -30,6 +30,7 @@ from services.balancer.dataplane.key import KeyOf, reader
 from services.balancer.dataplane.observe import Counters
 from services.balancer.dataplane.origins import Origins
 from services.balancer.dataplane.pool import PooledTarget
+from services.balancer.dataplane.probes import Probe, probers
 from services.balancer.dataplane.route import Router
 from services.balancer.dataplane.rules import put_in_force
 from services.balancer.ledger import ClusterCell, Ledger, ProcessCell
@@ -85,6 +86,7 @@ class Plane:
         self.target_connections = 0  # open now, busy or idle
         self.dialing = 0  # being opened
         self.tunnels = 0  # open now
+        self.probing: set[Probe] = set()  # under way
         self.draining = False
         self.clusters: dict[str, Cluster[PooledTarget]] = {}
         self.request_ids = _request_ids(rng.getrandbits(64))
@@ -126,6 +128,7 @@ class Plane:
             if name not in clusters:
                 self._let_go(cluster, list(cluster.targets))
         self.clusters = clusters
+        self._probers = probers(self, config)
         self.router = Router(
             (
                 route,
@@ -219,6 +222,8 @@ class Plane:
         for cluster in self.clusters.values():
             cluster.tick(now)
             cluster.until_try = min(now + cluster.budget.rules.try_s, self.until_response_head)
+        for prober in self._probers:
+            prober.tick(now)
         self.until_tunnel_idle = now + timeouts.tunnel_idle_s
 
     def publish(self) -> None:
@@ -309,6 +314,8 @@ class Plane:
             task.cancel()
         for client in list(self.clients):
             client.abort()
+        for probe in list(self.probing):
+            probe.end()
         for cluster in self.clusters.values():
             for target in cluster.targets.values():
                 target.close_idle()

@@ -20,7 +20,7 @@ _LATENCY_EWMA: Final = int(TargetCell.LATENCY_EWMA_US)
 class PooledTarget(Target):
     """A target with this process's connections to it; the last one used is the next one taken."""
 
-    __slots__ = ("_cells", "counts", "idle")
+    __slots__ = ("_cells", "counts", "heard_at", "idle", "probe_after")
 
     def __init__(self, picture: TargetPicture, plane: Plane) -> None:
         super().__init__(
@@ -33,6 +33,8 @@ class PooledTarget(Target):
         # A process that takes over a dead one's row counts on from there.
         self.counts: list[int] = self._cells.tolist()
         self.idle: list[TargetConnection] = []
+        self.heard_at = 0.0  # its last load report, if the policy wants any
+        self.probe_after = 0.0  # not before this
 
     def take(self) -> TargetConnection | None:
         """An idle connection that is still open; None when a new one must be made."""

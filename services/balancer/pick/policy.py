@@ -7,7 +7,7 @@
     left(target)          it is not any more; a policy has both of them or neither
     key_from              where a request's key stands ("client", "header:NAME", "cookie:NAME");
     pick_keyed(key, ...)  then this one is asked instead of `pick`
-    wants_probes(...)     whose load it would like to hear of, after each request
+    wants_probes(...)     whose load it would like to hear of now
     PARAMETERS            which parameters the configuration may give, and their limits
 
 A policy that lacks one pays nothing for it.
@@ -72,5 +72,6 @@ class Curious(Protocol):
     """A policy that asks for probes. Answers come back through `Load.reported`, when they do."""
 
     def wants_probes(self, candidates: Sequence[T], now: float, rng: Random) -> Sequence[T]:
-        """Asked once after each request was placed: which of the eligible to probe now."""
+        """Which of the eligible to probe now. How often it is asked, and how many of them are
+        probed, is whoever asks to decide: after each request, or so many times a second."""
         ...
