@@ -18,6 +18,9 @@
     table        that, to be read
     summary      all cells in one table
     plot, output charts, pages, the figures of the docs
+    logged       a balancer's access log, read back
+    rebuild      from it the machines behind it: cores, speeds, the work of each request
+    replay       what would another policy have done with those requests?
     picks        beside all that: what a pick costs, `python -m loadtest.arena.picks`
 
 From Python, for an experiment of one's own:

@@ -16,10 +16,14 @@ from loadtest.arena.cells import everything
 from loadtest.arena.compare import Cell, compare, spec_of
 from loadtest.arena.files import read_scenarios
 from loadtest.arena.kept import Kept
+from loadtest.arena.logged import read_log
 from loadtest.arena.output import write_docs, write_html, write_json
+from loadtest.arena.replay import ask, text
+from loadtest.arena.replay import write_json as write_answer
 from loadtest.arena.scenario import Scenario
 from loadtest.arena.summary import summary
 from loadtest.arena.table import tables
+from services.balancer.config import PolicySpec
 
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
 MATRIX: Final = SCENARIOS / "matrix.yaml"
@@ -58,9 +62,19 @@ def main(
         Path | None, typer.Option(help="rewrite this document's tables and charts; also climbs")
     ] = None,
     html: Annotated[Path | None, typer.Option(help="tables and charts, to this file")] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="a balancer's access log: what would these have done?")
+    ] = None,
+    in_use: Annotated[str, typer.Option(help="of --replay: the policy then")] = PolicySpec().name,
+    cluster: Annotated[str, typer.Option(help="of --replay; default: the busiest")] = "",
 ) -> None:
     """Compare policies in simulated time."""
     names = [name for name in policies.split(",") if name]
+    if replay is not None:
+        ours = not (scenario or everything_ or only or keep or docs or html)
+        span = range(first_seed, first_seed + seeds)
+        _what_if(replay, cluster, names, in_use, seeds=span, jobs=jobs, json=json, alone=ours)
+        return
     chosen: list[Scenario] = []
     try:
         for name in names:
@@ -96,6 +110,31 @@ def main(
         write_json(cells, json)
     if html is not None:
         write_html(cells, html)
+
+
+def _what_if(
+    log: Path,
+    cluster: str,
+    policies: Sequence[str],
+    in_use: str,
+    *,
+    seeds: Sequence[int],
+    jobs: int,
+    json: Path | None,
+    alone: bool,
+) -> None:
+    try:
+        if not alone:
+            raise ValueError("--replay goes with --policies, --seeds, --jobs and --json alone")
+        answer = ask(read_log(log, cluster), policies, seeds, in_use, jobs=jobs)
+    except ValueError as error:  # a BadLog, too
+        words.print(str(error), style="red", markup=False)
+        raise typer.Exit(EXIT_USAGE) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    print(text(answer))
+    if json is not None:
+        write_answer(answer, json)
 
 
 def part_of(scenarios: list[Scenario], part: str) -> list[Scenario]:

@@ -53,6 +53,9 @@ def main(
     requests: Annotated[
         int, typer.Option(min=0, help="measured in a turn; 0: as the scenario says")
     ] = 0,
+    access_logs: Annotated[
+        Path | None, typer.Option(help="a folder for our balancers' access logs, to be replayed")
+    ] = None,
     update_docs: Annotated[bool, typer.Option(help=f"rewrite {DOCS}")] = False,
 ) -> None:
     """Run scenarios with real processes, and simulate them beside it."""
@@ -63,7 +66,7 @@ def main(
     try:
         chosen = [each for each in read_scenarios(scenario) if only in each.name]
         chosen = [replace(each, requests=requests or each.requests) for each in chosen]
-        proxies = [contender(name) for name in names]
+        proxies = [contender(name, access_logs) for name in names]
         for each in chosen:
             schedule(each, seeds[0])  # whether it can be
     except (BadScenario, NotLive, ValueError) as error:
@@ -77,6 +80,8 @@ def main(
         programs = _programs(proxies)
         described = describe()
         raise_open_files(OPEN_FILES)
+        if access_logs is not None:
+            access_logs.mkdir(parents=True, exist_ok=True)
         results = [_result(each, proxies, programs, seeds) for each in chosen]
     except PeersError as error:
         raise _end(str(error), EXIT_FAILED) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from loadtest.arena.compare import spec_of
@@ -35,16 +36,19 @@ BEST_OF: Final = ("nginx", "haproxy")  # the better of the two is what we are me
 DEFAULT: Final = ("steelyard", "peak_ewma", "least_pending", *OTHERS)
 
 
-def contender(name: str) -> Proxy:
+def contender(name: str, access_logs: Path | None = None) -> Proxy:
     """A proxy's name or a policy of ours, parameters included (`prequal:q_rif=0.9`).
 
-    Raises ValueError when there is neither.
+    With `access_logs` ours writes its access log there, NAME.jsonl. Raises ValueError when there is
+    neither.
     """
     if name in OTHERS:
         return OTHERS[name]
     spec = spec_of(name)
     policy = {"name": spec.name, **spec.params} if spec.params else spec.name
-    return replace(peers.OURS, name=name, title=f"Steelyard {name}", launch=peers.steelyard(policy))
+    log = None if access_logs is None else str(access_logs.absolute() / f"{name}.jsonl")
+    launch = peers.steelyard(policy, access_log=log)
+    return replace(peers.OURS, name=name, title=f"Steelyard {name}", launch=launch)
 
 
 def simulated(name: str) -> str:

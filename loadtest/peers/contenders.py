@@ -229,15 +229,16 @@ http://:{at.listen} {{
 
 
 def steelyard(
-    policy: str | dict[str, Any], *, compiled: bool = False
+    policy: str | dict[str, Any], *, compiled: bool = False, access_log: str | None = None
 ) -> Callable[[str, Layout], Launch]:
     """Our balancer with everything on: health checks, probes, metrics, the given policy.
 
-    With `compiled` its hot modules come from where `make compile` puts them.
+    With `compiled` its hot modules come from where `make compile` puts them; `access_log` is the
+    path of one.
     """
 
     def launch(program: str, at: Layout) -> Launch:
-        config = {
+        config: dict[str, Any] = {
             "listen": f"{HOST}:{at.listen}",
             "admin": f"{HOST}:{at.admin}",
             "processes": 1,
@@ -250,6 +251,8 @@ def steelyard(
             ],
             "routes": [{"path": PREFIX, "cluster": "cluster1"}],
         }
+        if access_log is not None:
+            config["access_log"] = access_log
         argv = (program, "-m", "services.balancer", "--config", "balancer.yaml")
         text = json.dumps(config, indent=2)  # JSON is YAML
         return Launch(
