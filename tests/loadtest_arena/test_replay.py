@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 import typer
 from hypothesis import given
@@ -21,7 +22,7 @@ from loadtest.arena.logged import BadLog, read_log
 from loadtest.arena.rebuild import WIDE, rebuild, stretches
 from loadtest.arena.replay import AS_LOGGED, ask, text
 from loadtest.arena.request import Attempt
-from services.balancer.dataplane.logged import _LINE
+from services.balancer.dataplane.access_log import Line, micro
 from services.balancer.pick import build
 
 SCENARIO = Scenario(
@@ -60,11 +61,22 @@ def line(
     ended: str = "answered",
 ) -> bytes:
     """As the data plane writes it."""
-    names = [b"null" if each is None else b'"%b"' % each.encode() for each in (cluster, target)]
-    return _LINE % (
-        *(arrival, b"abc-1", b"GET", b"/cluster1", *names, attempts, b"0", b"0.000000"),
-        *(b"%.6f" % total_s, total_s, b"%d" % status, ended.encode()),
+    written = Line(
+        arrival=micro(arrival),
+        request_id="abc-1",
+        method="GET",
+        path="/cluster1",
+        cluster=cluster,
+        target=target,
+        attempts=attempts,
+        pending=0,
+        connect_s=0.0,
+        first_byte_s=micro(total_s),
+        total_s=micro(total_s),
+        status=status,
+        ended=ended,
     )
+    return msgspec.json.encode(written) + b"\n"
 
 
 @pytest.fixture(scope="module")
