@@ -46,6 +46,7 @@ METRIC_STEAL: Final = "named_metrics.steal"  # 0..1 of CPU time taken by the hyp
 # -- labels and tags -----------------------------------------------------------------------------
 LABEL_CLUSTER: Final = "steelyard.cluster"  # Docker label of a worker container
 TAG_CLUSTER: Final = "steelyard:cluster"  # EC2 tag of a worker instance
+TAG_WEIGHT: Final = "steelyard:weight"  # on a worker instance: 1 to 1000, for policies by weight
 TAG_PROJECT: Final = "steelyard:project"  # on everything that is ours
 PROJECT: Final = "steelyard"  # its value
 TAG_DEPLOYMENT: Final = "steelyard:deployment"  # `name` of deploy.yaml

@@ -7,7 +7,9 @@ is here and nowhere else. Durations are seconds, sizes are bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+MAX_WEIGHT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +67,14 @@ class Ec2Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSource:
-    """One entry of a cluster's `targets:` list; exactly one member is set."""
+    """One entry of a cluster's `targets:` list; exactly one kind of source is set."""
 
     static: tuple[str, ...] | None = None
     file: FileSource | None = None
     dns: DnsSource | None = None
     docker: DockerSource | None = None
     ec2: Ec2Source | None = None
+    weight: int = 1  # of each of its targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

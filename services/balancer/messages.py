@@ -48,6 +48,7 @@ class TargetPicture(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     slot: int
     weight: int = 1
+    weighed: bool = False  # by hand: what a source says of its weight does not count
     health: Health = Health.UNKNOWN
     draining: bool = False
     cut: bool = False  # the drain has lasted too long: end what is pending

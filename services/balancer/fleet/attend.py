@@ -172,6 +172,7 @@ class Fleet:
             trusted=found.trusted,
             now=time.monotonic(),
             wall=time.time(),
+            weights=found.weights,
         )
         for address, instance in found.instances.items():
             member = self.registry.members.get(member_id(cluster, address))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from services.balancer.address import Address
@@ -41,6 +42,8 @@ class Member:
     drains: int = 0  # told so far; a deadline is of one of them
     cut: bool = False  # the deadline of the drain has passed
     weight: int = 1
+    weighed: bool = False  # by hand, which holds against any source
+    given: dict[str, int] = field(default_factory=dict)  # weights, by source
     sources: set[str] = field(default_factory=set)
     checked: bool = False  # since it joined, or since this process began
     check_error: str | None = None  # of the last check
@@ -59,6 +62,7 @@ class Member:
             port=self.address.port,
             slot=self.slot,
             weight=self.weight,
+            weighed=self.weighed,
             health=self.state.health,
             draining=self.draining,
             cut=self.cut,
@@ -106,6 +110,7 @@ class Registry:
                 draining=picture.draining,
                 cut=picture.cut,
                 weight=picture.weight,
+                weighed=picture.weighed,
                 sources={BEFORE},
             )
             self._joined(member)
@@ -136,8 +141,12 @@ class Registry:
         trusted: bool,
         now: float,
         wall: float,
+        weights: Mapping[Address, int] = MappingProxyType({}),
     ) -> None:
-        """A source's whole answer. What an untrusted answer lacks leaves only if unhealthy."""
+        """A source's whole answer. What an untrusted answer lacks leaves only if unhealthy.
+
+        A target that several sources name has the highest of its `weights`; one without has 1.
+        """
         if source not in self._sources.get(cluster, ()):
             return  # an answer that a reload has overtaken
         found = {member_id(cluster, address): address for address in sorted(addresses)}
@@ -149,6 +158,7 @@ class Registry:
             if member is not None:
                 member.sources.add(source)
                 member.sources.discard(LEAVING)
+                member.given[source] = weights.get(address, 1)
         for member in self._of(cluster):
             if member.id in found:
                 continue
@@ -156,6 +166,10 @@ class Registry:
                 member.sources.discard(source)
             elif member.state.health is Health.UNHEALTHY:
                 member.sources -= {source, BEFORE}
+        for member in self._of(cluster):
+            given = [weight for name, weight in member.given.items() if name in member.sources]
+            if given and not member.weighed:
+                self._weigh(member, max(given))
         self._let_go(cluster, now)
         if trusted:
             self._silent.get(cluster, set()).discard(source)
@@ -183,13 +197,12 @@ class Registry:
             self._changed(member)
 
     def weigh(self, target_id: str, weight: int) -> bool:
-        """Set a weight, which holds until the target leaves; False: no such id."""
+        """Set a weight by hand, which holds until the target leaves; False: no such id."""
         member = self.members.get(target_id)
         if member is None:
             return False
-        if member.weight != weight:
-            member.weight = weight
-            _log.info("weight", extra={"target": target_id, "weight": weight})
+        member.weighed = True
+        if not self._weigh(member, weight):
             self._changed(member)
         return True
 
@@ -204,6 +217,15 @@ class Registry:
         self._let_go(member.cluster, now)
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _weigh(self, member: Member, weight: int) -> bool:
+        """Whether that is new."""
+        if member.weight == weight:
+            return False
+        member.weight = weight
+        _log.info("weight", extra={"target": member.id, "weight": weight})
+        self._changed(member)
+        return True
 
     def _turned(self, member: Member, failure: str | None, wall: float) -> None:
         member.health_since = wall

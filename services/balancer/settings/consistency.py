@@ -100,7 +100,7 @@ def _policy(document: Document, path: Path, policy: dict[str, Any]) -> None:
 
 def _targets(document: Document, path: Path, cluster: dict[str, Any]) -> int:
     seen: dict[str, Path] = {}
-    kinds = [field.name for field in dataclasses.fields(TargetSource)]
+    kinds = [f.name for f in dataclasses.fields(TargetSource) if f.name != "weight"]
     if cluster.get("targets") == []:
         document.report((*path, "targets"), "a cluster needs at least one source of targets")
     for inner, source in _mappings(cluster, "targets"):

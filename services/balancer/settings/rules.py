@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import Any, Final
 
 from services.balancer import address
+from services.balancer.config import MAX_WEIGHT
 from services.balancer.settings.document import Document
 from services.balancer.settings.problems import Path
 from services.balancer.settings.schema import leaves
@@ -186,6 +187,7 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("Retry", "budget_percent"): between(0, 100, " %"),
     ("Retry", "budget_per_s"): between(0, 1_000_000, " a second"),
     ("TargetSource", "static"): target_address,
+    ("TargetSource", "weight"): between(1, MAX_WEIGHT),
     ("DnsSource", "name"): host_name,
     ("DnsSource", "port"): _PORT,
     ("DockerSource", "port"): _PORT,

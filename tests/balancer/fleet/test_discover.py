@@ -36,6 +36,22 @@ def test_static_entries_of_a_cluster_are_one_source() -> None:
     assert set(sources) == {"static", "dns w:1"}
 
 
+async def test_an_entry_says_what_each_of_its_targets_weighs(tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text("[10.0.0.1:3]")
+    entries = [
+        TargetSource(static=("10.0.0.1:1",), weight=3),
+        TargetSource(static=("10.0.0.1:2",)),
+        TargetSource(file=FileSource(path=str(path), interval_s=0.5), weight=2),
+    ]
+    weights: dict[int, int] = {}
+    for source in build_all(entries, Regions(Random(1))).values():
+        found = await source.look()
+        weights |= {address.port: weight for address, weight in found.weights.items()}
+        assert source.interval_s == (0.5 if source.name.startswith("file") else None)
+    assert weights == {1: 3, 2: 1, 3: 2}
+
+
 async def test_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "t.yaml"
     source = File(FileSource(path=str(path)))

@@ -18,11 +18,13 @@ from services.balancer.address import Address
 from services.balancer.config import Ec2Source, TargetSource
 from services.balancer.fleet.discover import DiscoveryError, Found, Regions, Watch, build_all
 from services.balancer.fleet.discover.ec2 import Api, Ec2, filters, wanted_tags
-from services.balancer.fleet.discover.region import Instance, Region
+from services.balancer.fleet.discover.region import Instance, Region, Tags
+from services.balancer.fleet.discover.weighed import Weighed
 from services.balancer.fleet.registry import LEAVING, Registry
 from services.balancer.fleet.slots import Slots
 from services.balancer.ledger import Ledger
 from services.balancer.messages import Health
+from services.contract import TAG_WEIGHT
 from tests.balancer.fleet.conditions import wait_until
 from tests.emulated import ANY_IMAGE, emulated
 
@@ -313,3 +315,21 @@ async def test_an_error_keeps_the_targets(throttled: type[Throttle]) -> None:
     watch = await joined.look()
     assert watch.error == "DescribeInstances: RequestLimitExceeded"
     assert joined.hosts == {"10.0.0.1"}
+
+
+async def test_an_instance_s_tag_says_what_it_weighs() -> None:
+    """And wins over what the configuration says of all; nonsense is noted and does not."""
+    said = {1: "7", 2: None, 3: "0", 4: "many", 5: "1000", 6: "1001"}
+
+    def ask(_: tuple[Tags, ...]) -> list[Instance]:
+        tags = {n: {"a": "1"} | ({} if w is None else {TAG_WEIGHT: w}) for n, w in said.items()}
+        return [Instance(f"i-{n}", f"10.0.0.{n}", None, tags[n], None) for n in said]
+
+    source = Ec2(Ec2Source(port=1, region=REGION, tags={"a": "1"}), Region(ask, rng=Random(1)))
+    found = await Weighed(source, 2).look()
+    weights = {address.host[-1]: weight for address, weight in found.weights.items()}
+    assert weights == {"1": 7, "2": 2, "3": 2, "4": 2, "5": 1000, "6": 2}
+    assert found.trusted
+    assert found.note is not None
+    assert [name for name in ("i-3", "i-4", "i-6") if name not in found.note] == []
+    assert found.note.count("steelyard:weight") == 3

@@ -39,9 +39,16 @@ class Story:
         self.registry.configure({"c": sources}, 0.0)
 
     def see(
-        self, *addresses: Address, source: str = "s", trusted: bool = True, now: float = 0.0
+        self,
+        *addresses: Address,
+        source: str = "s",
+        trusted: bool = True,
+        now: float = 0.0,
+        weights: dict[Address, int] | None = None,
     ) -> set[int]:
-        self.registry.see("c", source, addresses, trusted=trusted, now=now, wall=now)
+        self.registry.see(
+            "c", source, addresses, trusted=trusted, now=now, wall=now, weights=weights or {}
+        )
         return self.ports
 
     def check(self, address: Address, health: Health) -> None:
@@ -49,6 +56,9 @@ class Story:
         before = member.state.health
         member.state = HealthState(health)
         self.registry.checked(member, before, None, now=0.0, wall=0.0)
+
+    def weight(self, address: Address) -> int:
+        return self.registry.members[f"c/{address}"].picture.weight
 
     @property
     def ports(self) -> set[int]:
@@ -234,3 +244,35 @@ def test_a_reload_to_other_sources_breaks_only_after_it_has_made(ledger: Ledger)
     assert story.see(B, source="t") == {1, 2}
     story.check(B, Health.HEALTHY)
     assert story.ports == {2}
+
+
+def test_a_weight_is_what_the_sources_say_and_follows_them(ledger: Ledger) -> None:
+    story = Story(ledger, sources=("s", "t"))
+    story.see(A, B, weights={A: 3})
+    assert (story.weight(A), story.weight(B)) == (3, 1)
+    story.see(A, source="t", weights={A: 5})
+    assert story.weight(A) == 5
+    story.said.clear()
+    story.see(source="t")
+    assert (story.weight(A), story.said) == (3, ["~1"])
+    story.see(A, B)
+    assert (story.weight(A), story.said) == (1, ["~1", "~1"])
+    story.see(A, B)
+    assert story.said == ["~1", "~1"]
+
+
+def test_a_weight_set_by_hand_holds_against_the_sources_and_over_a_restart(ledger: Ledger) -> None:
+    story = Story(ledger)
+    story.see(A, weights={A: 3})
+    assert story.registry.weigh(f"c/{A}", 7)
+    story.see(A, weights={A: 4})
+    assert story.weight(A) == 7
+    pictures = [member.picture for member in story.registry.members.values()]
+    again = Story(ledger, sources=())
+    again.registry.restore(pictures, 0.0)
+    again.registry.configure({"c": ("s",)}, 0.0)
+    again.see(A, weights={A: 3})
+    assert again.weight(A) == 7
+    again.see(B)
+    again.see(A, B, weights={A: 3})
+    assert again.weight(A) == 3  # it had left

@@ -7,6 +7,7 @@
     docker      running containers with given labels
     ec2         running instances with given tags, or of a group
     region      what the ec2 sources of one region share: one call for all of them
+    weighed     what the configuration says of their weight
     watch       asks one source again and again; an error keeps what was known
 
 A new kind is one file with a `look` and one line in `build`.
@@ -24,12 +25,18 @@ from services.balancer.fleet.discover.file import File
 from services.balancer.fleet.discover.source import DiscoveryError, Found, Source
 from services.balancer.fleet.discover.static import Static
 from services.balancer.fleet.discover.watch import Watch
+from services.balancer.fleet.discover.weighed import Weighed
 
 __all__ = ["DiscoveryError", "Found", "Regions", "Source", "Watch", "build", "build_all"]
 
 
 def build(source: TargetSource, regions: Regions) -> Source:
     """The source that a configuration entry describes."""
+    unweighed = _build(source, regions)
+    return unweighed if source.weight == 1 else Weighed(unweighed, source.weight)
+
+
+def _build(source: TargetSource, regions: Regions) -> Source:
     if source.file is not None:
         return File(source.file)
     if source.dns is not None:
@@ -38,16 +45,16 @@ def build(source: TargetSource, regions: Regions) -> Source:
         return Docker(source.docker)
     if source.ec2 is not None:
         return Ec2(source.ec2, regions.region(source.ec2.region))
-    return Static(source.static or ())
+    return Static(dict.fromkeys(source.static or (), 1))
 
 
 def build_all(entries: Iterable[TargetSource], regions: Regions) -> dict[str, Source]:
     """The sources of one cluster by name; all its static entries are one."""
     sources: dict[str, Source] = {}
-    static: tuple[str, ...] = ()
+    static: dict[str, int] = {}
     for entry in entries:
         if entry.static is not None:
-            static += entry.static
+            static.update(dict.fromkeys(entry.static, entry.weight))
             continue
         source = build(entry, regions)
         sources.setdefault(source.name, source)

@@ -15,9 +15,10 @@ from random import Random
 from typing import Any, Final
 
 from services.balancer.address import Address
-from services.balancer.config import Ec2Source, TargetSource
+from services.balancer.config import MAX_WEIGHT, Ec2Source, TargetSource
 from services.balancer.fleet.discover.region import Instance, Region, Tags
 from services.balancer.fleet.discover.source import DiscoveryError, Found
+from services.contract import TAG_WEIGHT
 
 CONNECT_S: Final = 2.0
 READ_S: Final = 5.0
@@ -57,6 +58,7 @@ class Ec2:
             if matches(instance.tags, self._wanted)
         ]
         idents: dict[Address, str] = {}
+        weights: dict[Address, int] = {}
         notes: list[str] = []
         for instance in instances:
             if instance.lifecycle not in (None, IN_SERVICE):
@@ -64,8 +66,16 @@ class Ec2:
             host = instance.private if self._config.address == "private" else instance.public
             if host is None:
                 notes.append(f"instance {instance.ident} has no {self._config.address} address")
+                continue
+            address = Address(host, self._config.port)
+            idents[address] = instance.ident
+            weight = instance.tags.get(TAG_WEIGHT)
+            if weight is None:
+                continue
+            if weight.isascii() and weight.isdigit() and 1 <= int(weight) <= MAX_WEIGHT:
+                weights[address] = int(weight)
             else:
-                idents[Address(host, self._config.port)] = instance.ident
+                notes.append(f"instance {instance.ident}: {TAG_WEIGHT} is not 1 to {MAX_WEIGHT}")
         if not instances:
             notes.append("no running instance matches")
         return Found(
@@ -73,6 +83,7 @@ class Ec2:
             trusted=bool(idents),
             note="; ".join(notes) or None,
             instances=idents,
+            weights=weights,
         )
 
 

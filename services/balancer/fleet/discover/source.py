@@ -18,13 +18,15 @@ class Found(NamedTuple):
 
     An answer that is not `trusted` may be missing some (a name server that suddenly knows nothing):
     targets that it lacks leave only when they fail their health checks too. `note` says why.
-    `instances` names the machine behind an address, where the source knows it.
+    `instances` names the machine behind an address, and `weights` says what it weighs, where the
+    source knows it.
     """
 
     addresses: frozenset[Address]
     trusted: bool = True
     note: str | None = None
     instances: Mapping[Address, str] = MappingProxyType({})
+    weights: Mapping[Address, int] = MappingProxyType({})
 
 
 class Source(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from services.balancer.address import parse_target
 from services.balancer.fleet.discover.source import Found
@@ -14,9 +14,9 @@ class Static:
     name = "static"
     interval_s = None
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self.addresses = frozenset(map(parse_target, texts))
+    def __init__(self, weights: Mapping[str, int]) -> None:
+        self._weights = {parse_target(text): weight for text, weight in weights.items()}
 
     async def look(self) -> Found:
         """Always the same."""
-        return Found(self.addresses)
+        return Found(frozenset(self._weights), weights=self._weights)
