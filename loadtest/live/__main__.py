@@ -59,8 +59,6 @@ def main(
     update_docs: Annotated[bool, typer.Option(help=f"rewrite {DOCS}")] = False,
 ) -> None:
     """Run scenarios with real processes, and simulate them beside it."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a shell's background ignores it
-        signal.signal(number, _interrupt)
     names = tuple(dict.fromkeys(name for name in contenders.split(",") if name))
     seeds = tuple(range(first_seed, first_seed + rounds))
     try:
@@ -75,6 +73,8 @@ def main(
         nothing = f"no scenario is called {only!r}" if proxies else "no contender is named"
         raise _end(nothing, EXIT_USAGE)
     lasts_s = sum(len(proxies) * rounds * (each.duration_s + TURN_OVERHEAD_S) for each in chosen)
+    for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a shell's background ignores it
+        signal.signal(number, _interrupt)
     words.print(f"about {lasts_s / 60:.1f} minutes, then the simulation", highlight=False)
     try:
         programs = _programs(proxies)
