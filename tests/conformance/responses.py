@@ -13,6 +13,8 @@ EMPTY: Final = b"Content-Length: 0\r\n"
 EVIL: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"
 CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
 CLOSE: Final = b"Connection: close\r\n"
+REPORT: Final = b"Endpoint-Load-Metrics: TEXT named_metrics.pending=1\r\n"  # ours, to be kept
+HINTS: Final = b"HTTP/1.1 103 Early Hints\r\n"
 # A request that is not repeated: what a target answers to it is all there is.
 POST: Final = b"POST /c HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
 
@@ -73,8 +75,34 @@ HEADS: Final = (
         OK + EMPTY + b"\r\n",
     ),
     *(
+        _as("9110 7.6.1", f"a load report {what}", OK + fields + b"\r\n", OK + EMPTY + b"\r\n")
+        for what, fields in (
+            ("first", REPORT + EMPTY),
+            ("last", EMPTY + REPORT),
+            ("twice", REPORT + EMPTY + REPORT),
+            ("without a word", b"endpoint-load-metrics:\r\n" + EMPTY),
+        )
+    ),
+    _same("9110 5.1", "a field that is nearly a report", OK + b"X-" + REPORT + EMPTY + b"\r\n"),
+    *(
         _bad(section, what, answered)
         for section, what, answered in (
+            (
+                "9112 5.1",
+                "space before a report's colon",
+                OK + b"Endpoint-Load-Metrics : a\r\n\r\n",
+            ),
+            (
+                "9112 2.2",
+                "a report with a bare LF",
+                OK + REPORT[:-2] + b"\nA: b\r\n" + EMPTY + b"\r\n",
+            ),
+            (
+                "9112 2.2",
+                "a report with a bare CR",
+                OK + REPORT[:-2] + b"\rA: b\r\n" + EMPTY + b"\r\n",
+            ),
+            ("9112 5.2", "a report that is folded", OK + REPORT + b" b\r\n" + EMPTY + b"\r\n"),
             ("9112 4", "no HTTP", b"hello\r\n\r\n"),
             ("9112 4", "a body alone (HTTP/0.9)", b"<html>\r\n\r\n</html>"),
             ("9112 4", "HTTP/2.0", b"HTTP/2.0 200 OK\r\n" + EMPTY + b"\r\n"),
@@ -165,6 +193,45 @@ FRAMING: Final = (
         b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" + OK + EMPTY + b"\r\n",
     ),
     _same("9110 15.2", "three of them", b"HTTP/1.1 102 P\r\n\r\n" * 3 + OK + EMPTY + b"\r\n"),
+    _same("9110 15.2", "16 of them", (HINTS + b"\r\n") * 16 + OK + EMPTY + b"\r\n"),
+    *(
+        _as("9110 15.2", what, sent + b"\r\n" + OK + EMPTY + b"\r\n", seen + OK + EMPTY + b"\r\n")
+        for what, sent, seen in (
+            (
+                "a 1xx with this hop's own fields",
+                HINTS + b"Keep-Alive: a\r\n" + REPORT,
+                HINTS + b"\r\n",
+            ),
+            ("a 1xx whose Connection closes nothing", HINTS + CLOSE, HINTS + b"\r\n"),
+            ("a 1xx of HTTP/1.0 becomes ours", b"HTTP/1.0 103 E\r\n", b"HTTP/1.1 103 E\r\n\r\n"),
+        )
+    ),
+    Answered(
+        section="9110 15.2",
+        what="a 1xx after the answer is none of it",
+        answered=OK + EMPTY + b"\r\n" + HINTS + b"\r\n",
+        seen=OK + EMPTY + b"\r\n",
+        kept=False,
+    ),
+    *(
+        Answered(
+            section="9110 15.2",
+            what=f"a 1xx, then {what}",
+            asked=POST,
+            answered=HINTS + b"\r\n" + answered,
+            seen=(HINTS + b"\r\n") * (1 + 15 * (what == "16 more")) + b"HTTP/1.1 502 ",
+            ends=ends,
+            kept=False,
+        )
+        for what, answered, ends in (
+            ("16 more", (HINTS + b"\r\n") * 16, False),
+            ("nonsense", b"nonsense\r\n\r\n", False),
+            ("two lengths", OK + EMPTY + EMPTY + b"\r\n", False),
+            ("a switch", b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n", False),
+            ("the end", b"", True),
+            ("half a head, and the end", OK[:9], True),
+        )
+    ),
     Answered(
         section="9110 15.2",
         what="HTTP/1.0 clients know no 1xx",

@@ -101,8 +101,11 @@ class Fallible:
         """No place has become free in time."""
         self._refuse(Refusal.QUEUE_TIMEOUT, "no target had room in time")
 
-    def failed(self, fault: Fault, detail: str = "") -> None:
-        """The attempt failed by the target's fault: again elsewhere, or tell the client."""
+    def failed(self, fault: Fault, detail: str = "", *, words: str = "") -> None:
+        """The attempt failed by the target's fault: again elsewhere, or tell the client.
+
+        `words` are for the client, in place of the fault's own.
+        """
         attempt = self._attempt
         assert attempt is not None  # noqa: S101 - only an attempt can fail
         answering = self._stage is ANSWERING
@@ -121,7 +124,7 @@ class Fallible:
             fault, self.method, bodyless=self._bodyless, time_left=now < self._until_head()
         )
         if not again:
-            self._refuse(fault.refusal, fault.words)
+            self._refuse(fault.refusal, words or fault.words)
         elif fault is Fault.STALE:  # no error, so nothing that the budget counts
             plane.counters.retry()
             self.place(fresh=True)
@@ -140,7 +143,8 @@ class Fallible:
         connection = self._connection
         if connection is not None:
             connection.abort()
-        self.failed(Fault.CONNECT if connection is None else Fault.BROKEN)
+        fault = Fault.CONNECT if connection is None else Fault.BROKEN
+        self.failed(fault, words="the target was drained, and the time for that is over")
 
     def expired(self) -> None:
         """The client's deadline has passed: who kept us waiting?"""

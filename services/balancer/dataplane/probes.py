@@ -141,7 +141,7 @@ class Probe(Exchange):
 
     # -- what a connection tells an exchange -------------------------------------------------------
 
-    def failed(self, fault: Fault, detail: str = "") -> None:
+    def failed(self, fault: Fault, detail: str = "", *, words: str = "") -> None:
         """Nobody is told: health checks and requests judge a target."""
         self._connection = None
         self.end()
