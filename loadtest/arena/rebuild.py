@@ -31,8 +31,10 @@ WIDE: Final = 1 << 20  # cores of a machine that only waits: requests there do n
 CORES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, WIDE)
 STRETCH_COST: Final = 2.0
 LEAST_BIN_S: Final = 0.1
-MOST_BINS: Final = 4_000
+MOST_BINS: Final = 800
 ANSWERS_IN_A_BIN: Final = 3.0
+PIECE_BINS: Final = 5
+MOST_TURNS: Final = 3  # of cores, then stretches; mostly the second changes nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,6 @@ class _Line:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    likelihood: float
     cores: int
     stretches: list[tuple[float, float, float]]  # from when; answers; core-seconds
 
@@ -119,24 +120,43 @@ def _line(served: Sequence[Served]) -> _Line:
 
 
 def _best(line: _Line, bin_s: float, lasts_s: float) -> _Fit:
-    """The number of cores that makes the log likeliest; of two alike, the smaller."""
-    most = max(line.pending)
+    """The number of cores that makes the log likeliest, of two alike the smaller; its stretches.
+
+    Cores are compared with a speed of its own for each stretch (at first for each few bins), so
+    that a slow hour does not look like a small machine; stretches are found for the likeliest.
+    """
     spent = _spent(line, bin_s, lasts_s)
     done = [0.0] * len(spent)
     for at_s, _ in line.left:
         done[min(int(at_s / bin_s), len(done) - 1)] += 1.0
-    fits = []
-    for cores in CORES:
-        exposed = [sum(s * min(n, cores) for n, s in each.items()) for each in spent]
-        cuts, likelihood = stretches(done, exposed, STRETCH_COST * log(max(len(done), 2)))
-        likelihood += sum(log(min(n, cores)) for _, n in line.left if n)
-        parts = [
-            (start * bin_s, sum(done[start:end]), sum(exposed[start:end])) for start, end in cuts
-        ]
-        fits.append(_Fit(likelihood, cores, parts))
-        if cores >= most:
-            break  # with more of them nothing would be different
-    return max(fits, key=lambda fit: fit.likelihood)
+    most = max(line.pending)
+    able = [c for at, c in enumerate(CORES) if at == 0 or CORES[at - 1] < most]  # more: no matter
+    exposed = {c: [sum(s * min(n, c) for n, s in each.items()) for each in spent] for c in able}
+    shared = {c: sum(log(min(n, c)) for _, n in line.left if n) for c in able}
+    bins = len(done)
+    cuts = [(at, min(at + PIECE_BINS, bins)) for at in range(0, bins, PIECE_BINS)]
+    cores = 0
+    for _ in range(MOST_TURNS):
+        likelihoods = {c: shared[c] + _likelihood(done, exposed[c], cuts) for c in able}
+        likeliest = max(likelihoods, key=lambda c: likelihoods[c])
+        if likeliest == cores:
+            break
+        cores = likeliest
+        cuts = stretches(done, exposed[cores], STRETCH_COST * log(max(bins, 2)))
+    room = exposed[cores]
+    return _Fit(cores, [(at * bin_s, sum(done[at:end]), sum(room[at:end])) for at, end in cuts])
+
+
+def _likelihood(
+    done: Sequence[float], exposed: Sequence[float], cuts: Sequence[tuple[int, int]]
+) -> float:
+    """With a rate of its own between each two cuts."""
+    return sum(_fit(sum(done[start:end]), sum(exposed[start:end])) for start, end in cuts)
+
+
+def _fit(count: float, room: float) -> float:
+    """Log likelihood of `count` events in `room` at the rate that fits best, but for constants."""
+    return count * (log(count / room) - 1.0) if count > 0 and room > 0 else 0.0
 
 
 def _spent(line: _Line, bin_s: float, lasts_s: float) -> list[dict[int, float]]:
@@ -155,21 +175,22 @@ def _spent(line: _Line, bin_s: float, lasts_s: float) -> list[dict[int, float]]:
 
 def stretches(
     done: Sequence[float], exposed: Sequence[float], cost: float
-) -> tuple[list[tuple[int, int]], float]:
-    """Where the rate of `done` for each of `exposed` changes: stretches [start, end) and their
-    log likelihood, less `cost` for each but the first. PELT."""
+) -> list[tuple[int, int]]:
+    """Where the rate of `done` for each of `exposed` changes: stretches [start, end).
+
+    Those that are likeliest where each but the first costs `cost` of log likelihood. PELT: time
+    grows with the square of the length where nothing changes.
+    """
     dones = [0.0, *accumulate(done)]
     exposures = [0.0, *accumulate(exposed)]
     best = [cost]
     came_from = [0]
     starts = [0]
     for end in range(1, len(dones)):
-        values = []
-        for start in starts:
-            count = dones[end] - dones[start]
-            room = exposures[end] - exposures[start]
-            fit = count * (log(count / room) - 1.0) if count > 0 and room > 0 else 0.0
-            values.append(best[start] + fit)
+        values = [
+            best[start] + _fit(dones[end] - dones[start], exposures[end] - exposures[start])
+            for start in starts
+        ]
         top = max(values)
         best.append(top - cost)
         came_from.append(starts[values.index(top)])
@@ -180,7 +201,7 @@ def stretches(
     while end > 0:
         found.append((came_from[end], end))
         end = came_from[end]
-    return found[::-1], best[-1]
+    return found[::-1]
 
 
 @dataclass(frozen=True, slots=True)

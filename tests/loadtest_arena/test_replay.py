@@ -134,7 +134,7 @@ def test_a_change_of_rate_is_found_where_it_is(at: int, factor: float) -> None:
     rng = Random(at)
     rates = [20.0 if place < at else 20.0 * factor for place in range(200)]
     done = [max(0.0, round(rng.gauss(rate, rate**0.5))) for rate in rates]  # nearly Poisson
-    found, _ = stretches(done, [1.0] * 200, cost=2 * 5.3)
+    found = stretches(done, [1.0] * 200, cost=2 * 5.3)
     assert found[0][0] == 0
     assert found[-1][1] == 200
     assert any(abs(start - at) <= 2 for start, _ in found[1:])
