@@ -24,7 +24,7 @@ LINES: Final = (
     passed("9112 3.2.1", "origin form with a query", _line(b"GET /c?a=b&c=%20/?: HTTP/1.1")),
     passed("9112 3.2.1", "a query that looks like a version", _line(b"GET /c?HTTP/1.0 HTTP/1.1")),
     passed("9112 3.2.1", "encoded octets stay encoded", _line(b"GET /c/%2e%2E/%2f%00 HTTP/1.1")),
-    passed("9112 3.2.1", "so do line ends", _line(b"GET /c%0d%0aA:%20b%0D%0A HTTP/1.1")),
+    passed("9112 3.2.1", "so do line ends", _line(b"GET /c/%0d%0aA:%20b%0D%0A HTTP/1.1")),
     passed("9112 3.2.1", "empty segments stay", _line(b"GET /c//d/ HTTP/1.1")),
     passed("9112 3.2.1", "bytes that a URI has no use for", _line(b'GET /c/"<>\\^`{|} HTTP/1.1')),
     passed("9112 3.1", "a method of its own", _line(b"PURGE /c HTTP/1.1")),
