@@ -47,20 +47,20 @@ class Index:
         if listed is not None and cost < listed:
             self._list(target, cost)
 
-    def cheapest(self, cost_of: Callable[[Target], float]) -> Target | None:
-        """The target that costs least; None while none is listed. `cost_of` says what one costs."""
+    def cheapest(self, cost_of: Callable[[Target, float], float], now: float) -> Target | None:
+        """The target that costs least; None while none is listed. `cost_of`: what one costs now."""
         heap, listed = self._heap, self._listed
         while heap:
             cost, _, target = heap[0]
             if listed.get(target) != cost:
                 heappop(heap)
                 continue
-            now = cost_of(target)
-            if now <= cost * _A_TIE:
+            dearer = cost_of(target, now)
+            if dearer <= cost or dearer <= cost * _A_TIE:
                 return target
-            listed[target] = now
+            listed[target] = dearer
             self._listings += 1
-            heapreplace(heap, (now, self._listings, target))
+            heapreplace(heap, (dearer, self._listings, target))
         return None
 
     def _list(self, target: Target, cost: float) -> None:

@@ -90,7 +90,7 @@ class LeastPending:
         if count > LOOK_AT_ALL and count == len(self.index):
             if best.other_rows:
                 self.released(best)
-            cheapest = self.index.cheapest(_pending)
+            cheapest = self.index.cheapest(_pending, now)
             if cheapest is not None:
                 return cheapest  # type: ignore[return-value] # all who joined are candidates
         fewest = best.pending
@@ -104,5 +104,5 @@ class LeastPending:
         return best
 
 
-def _pending(target: Target) -> float:
+def _pending(target: Target, now: float) -> float:
     return target.pending

@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, ClassVar, Final
 
-from services.balancer.load import Load
+from services.balancer.load import NEVER_S, Load
 from services.balancer.pick.index import Index
 from services.balancer.pick.parameters import Parameter, number, whole
 from services.balancer.pick.policy import T
@@ -33,7 +33,7 @@ from services.balancer.target import Target
 WINDOW: Final = 25  # answers: older ones count less than 1/e
 LOOK_AT_ALL: Final = 20  # candidates; more stand in an index
 DRAWS: Final = 12  # of some of many, which the index does not know
-EXPLORE: Final = 0.005  # of all requests at most, to learn of targets that get none
+EXPLORE: Final = 0.02  # of all requests at most, to learn of targets that get none
 REST_S: Final = 1.0  # without an answer, before a target is explored; doubles while it fails
 LONGEST_REST_S: Final = 30.0
 FAILURE_COST_S: Final = 1.0  # a failure counts as this slow
@@ -42,8 +42,9 @@ FAILURES_BORNE: Final = 0.15  # of the attempts: one in ten now and then is no t
 _PRIOR: Final = 4.0  # answers that what is known of the others is worth for a newcomer
 _OLD: Final = 3.0  # answers that all before a rest is worth
 _OVERDUE: Final = 2.0  # times the expected wait for the next answer
-_OTHERS_GAIN: Final = 0.3  # of a new report of others' pending requests
+_OTHERS_GAIN: Final = 0.1  # of a new report of others' pending requests, in their mean
 _HEDGE: Final = 2.0  # requests; see `Pace`
+_LEAST_S: Final = 1e-3  # that others' requests last
 _UNKNOWN_S: Final = 1e-3  # the pace of everyone before the first answer of anyone
 
 
@@ -70,7 +71,10 @@ class Pace(Load):
         "_stamp",
         "_target",
         "at",
+        "cost_s",
         "explored_at",
+        "lean",
+        "lean_from",
         "others",
         "pace_s",
         "penalty_s",
@@ -92,18 +96,28 @@ class Pace(Load):
         self._failures = 0.0  # decayed share of the attempts
         self.pace_s = 0.0
         self.penalty_s = 0.0
-        self.others = 0.0  # pending here, of other balancers
+        self.others = 0.0  # pending here, of other balancers, on average
+        self.lean = 0.0
+        self.lean_from = -NEVER_S
+        self.cost_s = 0.0
         self.at = -LONGEST_REST_S  # of the last end
         self.explored_at = -LONGEST_REST_S
         self.rest_s = REST_S
+        self.weigh()
 
     def fresh(self) -> Pace:
         """Nothing is known."""
         return Pace(self._policy, self._target)
 
     def estimate_s(self) -> float:
-        """What the next request here is expected to take."""
-        return self.pace_s * (self._target.pending + 1.0 + self.others) + self.penalty_s
+        """What the next request here is expected to take, on average over others' requests."""
+        target = self._target
+        return self.cost_s + (self.pace_s or self._policy.mean_s) * (target.pending - target.own)
+
+    def weigh(self) -> None:
+        """Reckon `cost_s` anew: something that it is made of has changed."""
+        requests = self._target.own + 1.0 + self.others
+        self.cost_s = (self.pace_s or self._policy.mean_s) * requests + self.penalty_s
 
     def begin(self, now: float) -> None:
         """One more is pending; when the answer before it is overdue, the pace is higher."""
@@ -116,6 +130,9 @@ class Pace(Load):
                 pace_s = (self._spent + self._area) / (self._divisor + here + _HEDGE)
                 self.pace_s = max(pace_s, self.pace_s)
         self._stamp = now
+        self.cost_s = (self.pace_s or self._policy.mean_s) * (
+            before + 2.0 + self.others
+        ) + self.penalty_s
 
     def reported(
         self, pending: float | None, latency_s: float | None, cpu: float | None, now: float
@@ -138,7 +155,8 @@ class Pace(Load):
         if self._reported >= 0.0:
             others = max(self._reported - known, 0.0)
             self._reported = -1.0
-            self.others += _OTHERS_GAIN * (others - self.others)
+            if others or self.others:
+                self._heard(others, now)
             known += others
         known += _HEDGE
         policy = self._policy
@@ -157,17 +175,30 @@ class Pace(Load):
         policy.learn(pace_s)
         if self._failures:
             self._forgive()
+        self.cost_s = pace_s * (own + self.others) + self.penalty_s
         if policy.indexed:
-            policy.index.cheaper(target, policy.cost(target))
+            policy.index.cheaper(target, policy.cost(target, now))
+
+    def _heard(self, others: float, now: float) -> None:
+        """So many of other balancers' are pending: true now, less and less so as time goes by.
+
+        After as long as they take, half of what they differ by from their mean is taken for gone.
+        """
+        if self.lean_from < 0.0:
+            self.others = others
+        self.others += _OTHERS_GAIN * (others - self.others)
+        lasts_s = max((self.pace_s or self._policy.mean_s) * (1.0 + others), _LEAST_S)
+        self.lean = (others - self.others) * lasts_s
+        self.lean_from = now - lasts_s
 
     def fail(self, latency_s: float, now: float) -> None:
         """A failure says nothing of the pace."""
         self.finished += 1
-        self._end(now)
         self._failures += (1.0 - self._failures) / FAILURES_WINDOW
         self.penalty_s = FAILURE_COST_S * max(self._failures - FAILURES_BORNE, 0.0)
         if self.penalty_s:
             self.rest_s = min(2.0 * self.rest_s, LONGEST_REST_S)
+        self._end(now)
         self.at = now
 
     def abandon(self, latency_s: float, now: float) -> None:
@@ -182,8 +213,9 @@ class Pace(Load):
         if self._stamp >= 0.0:
             self._area += (self._target.own + 1) * (now - self._stamp)
         self._stamp = now
+        self.weigh()
         if self._policy.indexed:
-            self._policy.index.cheaper(self._target, self._policy.cost(self._target))
+            self._policy.index.cheaper(self._target, self._policy.cost(self._target, now))
 
     def _forgive(self) -> None:
         self._failures *= 1.0 - 1.0 / FAILURES_WINDOW
@@ -209,6 +241,7 @@ class Steelyard:
         self.indexed = False  # they are too many to look at all
         self._explore = explore
         self._credit = 0.0
+        self._now = 0.0  # of the last pick
 
     def load_of(self, target: Target) -> Pace:
         """What it goes by."""
@@ -221,26 +254,30 @@ class Steelyard:
 
     def joined(self, target: Target) -> None:
         """It stands in the index, which is kept up to date from the moment that it is needed."""
-        self.index.add(target, self.cost(target))
+        self.index.add(target, self.cost(target, self._now))
         if not self.indexed and len(self.index) > LOOK_AT_ALL:
             self.indexed = True
             for each in self.index.targets():
-                self.index.cheaper(each, self.cost(each))
+                self.index.cheaper(each, self.cost(each, self._now))
 
     def left(self, target: Target) -> None:
         """It does not any more."""
         self.index.drop(target)
         self.indexed = len(self.index) > LOOK_AT_ALL
 
-    def cost(self, target: Target) -> float:
+    def cost(self, target: Target, now: float) -> float:
         """When the next request at `target` is expected to end, in seconds from now."""
         load: Any = target.load  # a Pace, as `load_of` made it
-        pending = target.pending if target.other_rows else target.own
-        cost: float = (load.pace_s or self.mean_s) * (pending + 1.0 + load.others) + load.penalty_s
+        cost: float = load.cost_s
+        if load.lean:
+            cost += load.pace_s * load.lean / (now - load.lean_from)
+        if target.other_rows:
+            cost += (load.pace_s or self.mean_s) * (target.pending - target.own)
         return cost
 
     def pick(self, candidates: Sequence[T], now: float, rng: Random) -> T:
         """Looks at all of a few: O(1); has an index of many: O(log n)."""
+        self._now = now
         self._credit += self._explore
         if self._credit >= 1.0:
             self._credit -= 1.0
@@ -250,7 +287,9 @@ class Steelyard:
         count = len(candidates)
         if count > LOOK_AT_ALL:
             if count == len(self.index):
-                cheapest = self.index.cheapest(self.cost)
+                drawn = candidates[int(rng.random() * count)]
+                self.index.cheaper(drawn, self.cost(drawn, now))  # others' may have ended there
+                cheapest = self.index.cheapest(self.cost, now)
                 if cheapest is not None:
                     return cheapest  # type: ignore[return-value] # all who joined are candidates
             random = rng.random
@@ -258,13 +297,20 @@ class Steelyard:
             count = DRAWS
         start = int(rng.random() * count)
         best = candidates[start]
-        lowest = float("inf")
-        mean_s = self.mean_s
+        lowest = NEVER_S
+        if best.other_rows:
+            for place in range(start - count, start):
+                target = candidates[place]
+                cost = self.cost(target, now)
+                if cost < lowest:
+                    best, lowest = target, cost
+            return best
         for place in range(start - count, start):  # negative: from the end, so all the way round
             target = candidates[place]
             load: Any = target.load  # a Pace, as `load_of` made it
-            pending = target.pending if target.other_rows else target.own
-            cost = (load.pace_s or mean_s) * (pending + 1.0 + load.others) + load.penalty_s
+            cost = load.cost_s
+            if load.lean:
+                cost += load.pace_s * load.lean / (now - load.lean_from)
             if cost < lowest:
                 best, lowest = target, cost
         return best

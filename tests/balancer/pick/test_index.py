@@ -39,7 +39,7 @@ def test_the_cheapest_is_the_cheapest(steps: list[tuple[str, int]]) -> None:
         elif what == "down":
             costs[one] *= 0.5
             index.cheaper(one, costs[one])
-        chosen = index.cheapest(costs.__getitem__)
+        chosen = index.cheapest(lambda target, _: costs[target], 0.0)
         assert len(index) == len(listed)
         if not listed:
             assert chosen is None
@@ -55,8 +55,15 @@ def test_the_index_does_not_grow_with_the_requests() -> None:
     index.add(one, 1.0)
     for _ in range(5000):
         index.cheaper(one, 1.0)
-        assert index.cheapest(lambda _: 2.0) is one
+        assert index.cheapest(lambda _, __: 2.0, 0.0) is one
     assert len(index._heap) < 100
+
+
+def test_a_cost_below_zero_has_an_end() -> None:
+    index, one = Index(), target(0)
+    index.add(one, -1.0)
+    costs = iter([-1.0])  # asked again, there is no answer
+    assert index.cheapest(lambda _, __: next(costs), 0.0) is one
 
 
 def test_many_are_picked_among_as_if_all_were_looked_at() -> None:
@@ -72,7 +79,7 @@ def test_many_are_picked_among_as_if_all_were_looked_at() -> None:
             end, done, began = flight.pop(0)
             done.release()
             done.load.succeed(end - began, end)
-        costs = {one: rule.cost(one) for one in made.eligible}
+        costs = {one: rule.cost(one, now) for one in made.eligible}
         credit = rule._credit
         chosen = made.pick(now, rng)
         assert chosen is not None

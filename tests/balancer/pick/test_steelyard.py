@@ -76,11 +76,26 @@ def test_others_requests_are_known_by_reports() -> None:
     one = target(0, policy=rule)
     begin(one, 0.0)
     end(one, 0.5, 0.5, reported=5.0)  # ours and four others
-    assert pace(one).others == pytest.approx(0.3 * 4)
+    assert pace(one).others == pytest.approx(4.0)
     assert pace(one).pace_s == pytest.approx(0.5 / 7)
     begin(one, 1.0)
     end(one, 0.5, 1.5, reported=1.0)
-    assert pace(one).others == pytest.approx(0.7 * 0.3 * 4)
+    assert pace(one).others == pytest.approx(0.9 * 4.0)
+
+
+def test_a_report_counts_for_the_moment_and_its_mean_for_later() -> None:
+    """Half of how far it is from the mean is left after as long as those requests take."""
+    rule = Steelyard(window=10_000)
+    one, now = target(0, policy=rule), 0.0
+    for reported in (3.0, 3.0, 1.0):  # two others, two, none
+        begin(one, now)
+        now += 0.5
+        end(one, 0.5, now, reported=reported)
+    mean, pace_s = 0.9 * 2.0, pace(one).pace_s
+    lasts_s = (0.5 + 0.5) / (5.0 + 5.0)  # the pace when the report came
+    assert rule.cost(one, now) == pytest.approx(pace_s, rel=1e-3)
+    assert rule.cost(one, now + lasts_s) == pytest.approx(pace_s * (1.0 + mean / 2), rel=1e-3)
+    assert rule.cost(one, now + 1e9) == pytest.approx(pace_s * (1.0 + mean), rel=1e-3)
 
 
 def test_the_shortest_expected_delay_is_picked() -> None:
