@@ -12,6 +12,7 @@ who find all full, `budget` bounds what is asked twice.
 
 Around it: `supervisor` starts `dataplane` processes (all of the above) and one `control` process
 (`settings` are checked before; `fleet` says which targets exist and are healthy, `admin` shows it).
-`in_force` is the configuration that holds now, `upgrade` lets another supervisor take over while
+`in_force` is the configuration that holds now, `columns` keeps each cluster's counts in their place
+through a reload, `upgrade` lets another supervisor take over while
 requests flow.
 """

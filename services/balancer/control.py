@@ -124,6 +124,7 @@ class Control:
     def _configure(self, message: Configure) -> None:
         self._config = self.status.config = message.config
         self.status.config_version = message.version
+        self.status.columns = message.columns
         if self.fleet is not None:
             self.fleet.configure(message.config)
         if self.cloudwatch is not None:

@@ -9,6 +9,7 @@ import dataclasses
 import logging
 from collections.abc import Callable
 
+from services.balancer.columns import assign
 from services.balancer.config import Config, Limits
 from services.balancer.messages import Configure
 from services.balancer.settings import ConfigError
@@ -26,11 +27,12 @@ class InForce:
         self._open_files = open_files
         self.config = self._fit(config)
         self.version = 1
+        self._columns = assign({}, (cluster.name for cluster in config.clusters))
 
     @property
     def message(self) -> Configure:
         """What a child is told of it."""
-        return Configure(config=self.config, version=self.version)
+        return Configure(config=self.config, version=self.version, columns=self._columns)
 
     def replace(self) -> tuple[str, ...]:
         """Put in force what the file says now; or return its problems, and nothing has changed."""
@@ -47,6 +49,7 @@ class InForce:
             return problems
         self.version += 1
         self.config = self._fit(config)
+        self._columns = assign(self._columns, (cluster.name for cluster in config.clusters))
         _log.info("configuration reloaded", extra={"version": self.version})
         return ()
 

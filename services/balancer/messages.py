@@ -85,6 +85,7 @@ class Configure(msgspec.Struct, frozen=True, kw_only=True, tag="configure"):
 
     config: Config
     version: int
+    columns: dict[str, int] = {}  # of the clusters' counts in the ledger, by name
 
 
 class Drain(msgspec.Struct, frozen=True, kw_only=True, tag="drain"):

@@ -123,7 +123,7 @@ class LedgerCollector(Collector):
         queued = _gauge("queued", "Requests that wait for a place on a target", ("cluster",))
         turned_away = _counter("queue_refused", "Requests that got no place", ("cluster", "cause"))
         refused = _counter("retries_refused", "Retries that the budget refused", ("cluster",))
-        for column, name in enumerate(self._fleet.clusters):
+        for name, column in self._status.columns.items():
             rows = self._ledger.cluster_rows(column)
             panic.add_metric((name,), any(row[ClusterCell.PANICKING] for row in rows))
             panics.add_metric((name,), sum(row[ClusterCell.PANICS] for row in rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.balancer.config import Config
 from services.balancer.messages import ProcessPicture
@@ -14,6 +14,7 @@ class Status:
 
     config: Config | None = None
     config_version: int = 0
+    columns: dict[str, int] = field(default_factory=dict)  # of clusters in the ledger, by name
     processes: tuple[ProcessPicture, ...] | None = None
     draining: bool = False
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from random import Random
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from services.balancer import pick
 from services.balancer.cluster import Cluster
+from services.balancer.columns import assign
 from services.balancer.config import Config, Respond
 from services.balancer.dataplane.access_log import AccessLog, follow
 from services.balancer.dataplane.cut import cut
@@ -70,6 +71,7 @@ class Plane:
         row: int,
         config: Config,
         rng: Random,
+        columns: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.loop = loop
@@ -93,17 +95,22 @@ class Plane:
         self.requests = int(ledger.process(row)[_REQUESTS])  # request heads read whole
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.Future[None] | None = None  # done when the last client has left
+        self._columns: Mapping[str, int] = {}  # of the clusters' counts, by name
         self._keys: dict[str, KeyOf] = {}
         self._waking: set[Room] = set()  # rooms where somebody will be served in a moment
         self.config = config
         self.deadlines = Deadlines(loop, clock, self._on_sweep, _period_s(config))
-        self.configure(config)
+        self.configure(config, columns)
 
     # -- configuration and membership --------------------------------------------------------------
 
-    def configure(self, config: Config) -> None:
-        """Put a configuration in force. Clusters that stay keep their targets and what is known."""
+    def configure(self, config: Config, columns: Mapping[str, int] | None = None) -> None:
+        """Put a configuration in force. Clusters that stay keep their targets and what is known.
+
+        `columns` of the clusters are the supervisor's to give, who sees all processes.
+        """
         self.config = config
+        self._columns = columns or assign(self._columns, (c.name for c in config.clusters))
         self.request_fields = FieldCache(parse_request_fields, config.limits.header_count)
         self.response_fields = FieldCache(parse_response_fields, config.limits.header_count)
         self.host_line = b"Host: " + config.listen.encode() + b"\r\n"
@@ -112,7 +119,8 @@ class Plane:
         self._limits = {c.name: c.max_pending for c in config.clusters}
         clusters: dict[str, Cluster[PooledTarget]] = {}
         first = not self.clusters  # this process counts on from where a dead one's row ends
-        for column, named in enumerate(config.clusters):
+        for named in config.clusters:
+            column = self._columns[named.name]
             cluster = self.clusters.get(named.name)
             if cluster is None:
                 policy = pick.build(named.policy)
@@ -231,8 +239,8 @@ class Plane:
         self.counters.cells[_REQUESTS] = self.requests
         if self.access is not None:
             self.access.publish()
-        for column, cluster in enumerate(self.clusters.values()):
-            cells = self.ledger.cluster(self.row, column)
+        for name, cluster in self.clusters.items():
+            cells = self.ledger.cluster(self.row, self._columns[name])
             cluster.counts[ClusterCell.PENDING] = cluster.room.own
             cluster.counts[ClusterCell.QUEUED] = len(cluster.room.waiting)
             for cell, value in enumerate(cluster.counts):

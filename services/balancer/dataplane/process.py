@@ -94,13 +94,14 @@ class Process:
 
     def _configure(self, message: Configure) -> None:
         if self._plane is not None:
-            self._plane.configure(message.config)
+            self._plane.configure(message.config, message.columns)
             return
         self._plane = Plane(
             loop=asyncio.get_running_loop(),
             ledger=self._ledger,
             row=self._row,
             config=message.config,
+            columns=message.columns,
             rng=self._rng,
         )
 

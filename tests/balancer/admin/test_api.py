@@ -80,6 +80,7 @@ async def stand() -> AsyncIterator[Stand]:
         )
         fleet = Fleet(ledger, Channel(), group, Random(1))
         status.config = Config(clusters=(cluster,))
+        status.columns = {"c": 0}
         fleet.start(status.config, [])
         transport = httpx.ASGITransport(make_app(fleet, ledger, status, reload))
         async with httpx.AsyncClient(transport=transport, base_url="http://admin") as api:
