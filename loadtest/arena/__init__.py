@@ -21,7 +21,8 @@
     logged       a balancer's access log, read back
     rebuild      from it the machines behind it: cores, speeds, the work of each request
     replay       what would another policy have done with those requests?
-    picks        beside all that: what a pick costs, `python -m loadtest.arena.picks`
+    slowdown     beside all that: how soon a change of speed is known, `... loadtest.arena.slowdown`
+    picks        and: what a pick costs, `python -m loadtest.arena.picks`
 
 From Python, for an experiment of one's own:
 
