@@ -71,12 +71,27 @@ def compile_hot() -> Path:
     if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
         raise CompileError("Python's headers are missing; on Debian: apt-get install python3-dev")
     shutil.rmtree(OUT, ignore_errors=True)
+    _run_in(OUT, "-m", "mypyc")
+    (OUT / ".stamp").write_text(sys.version)
+    return OUT
+
+
+def translate(folder: Path) -> None:
+    """As far as C, in a new folder: does mypyc take the modules? Needs no C compiler.
+
+    Raises CompileError.
+    """
+    _run_in(folder, "-c", "import sys; from mypyc.build import mypycify; mypycify(sys.argv[1:])")
+
+
+def _run_in(folder: Path, *command: str) -> None:
+    """Run Python with the hot modules as arguments beside a copy of the services."""
     shutil.copytree(
-        ROOT / "services", OUT / "services", ignore=shutil.ignore_patterns("__pycache__", "*.so")
+        ROOT / "services", folder / "services", ignore=shutil.ignore_patterns("__pycache__", "*.so")
     )
     done = subprocess.run(
-        [sys.executable, "-m", "mypyc", *map(str, hot_modules())],
-        cwd=OUT,
+        [sys.executable, *command, *map(str, hot_modules())],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
@@ -84,8 +99,6 @@ def compile_hot() -> Path:
     )
     if done.returncode:
         raise CompileError(f"mypyc failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    (OUT / ".stamp").write_text(sys.version)
-    return OUT
 
 
 def main() -> None:
