@@ -81,7 +81,7 @@ def remove_all(engine: docker.DockerClient, owner: str) -> int:
     """Every container and network of one cloud, no other's; how many containers there were."""
     mine: dict[str, str | list[str] | bool] = {"label": f"{OWNER}={owner}"}
     with translated(f"removing what is left of {owner}"):
-        found = engine.containers.list(all=True, filters=mine)
+        found = engine.containers.list(all=True, filters=mine, ignore_removed=True)
         for container in found:
             with suppress(NotFound):
                 container.remove(force=True, v=True)

@@ -119,7 +119,7 @@ async def test_a_killed_machine_is_replaced_and_the_new_one_serves(
 ) -> None:
     before = user.in_service("cluster2")
     victim = min(before)
-    mine = engine.containers.list(filters=owned(user))
+    mine = engine.containers.list(filters=owned(user), ignore_removed=True)
     next(c for c in mine if victim in (c.name or "")).kill()
     await until(lambda: victim not in user.in_service("cluster2"), "the dead one is out")
     after = await all_healthy(user, "cluster2", 2)
@@ -198,7 +198,9 @@ async def test_down_leaves_nothing(user: User, engine: docker.DockerClient) -> N
     assert "nothing is left" in shown
     assert (await user.sees())["things"] == []
     mine = owned(user)
-    names = [one.name for one in engine.containers.list(all=True, filters=mine)]
+    names = [
+        one.name for one in engine.containers.list(all=True, filters=mine, ignore_removed=True)
+    ]
     assert [name for name in names if name and not name.endswith("-registry")] == []
     assert await user.types("kill", "--yes")
 
@@ -206,5 +208,5 @@ async def test_down_leaves_nothing(user: User, engine: docker.DockerClient) -> N
 async def test_the_cloud_itself_ends(user: User, engine: docker.DockerClient) -> None:
     await user.types("cloud", "stop")
     mine = owned(user)
-    assert engine.containers.list(all=True, filters=mine) == []
+    assert engine.containers.list(all=True, filters=mine, ignore_removed=True) == []
     assert engine.networks.list(filters=mine) == []

@@ -95,7 +95,9 @@ def _run(aws: Aws, ident: str, script: str) -> dict[str, Any]:
 
 def _containers(engine: docker.DockerClient, folder: Path) -> list[str]:
     mine: dict[str, str | list[str] | bool] = {"label": f"{OWNER}={name_of(folder)}"}
-    return [str(one.name) for one in engine.containers.list(all=True, filters=mine)]
+    return [
+        str(one.name) for one in engine.containers.list(all=True, filters=mine, ignore_removed=True)
+    ]
 
 
 def _boot(aws: Aws) -> str:
