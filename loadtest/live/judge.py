@@ -16,7 +16,7 @@ from loadtest.arena.scenario import Scenario
 from loadtest.live.beside import Simulated
 from loadtest.live.contenders import BEST_OF, simulated
 from loadtest.live.rounds import Turn
-from loadtest.peers.report import Mark
+from loadtest.peers.marks import Mark
 
 OURS: Final = "steelyard"
 ENVOY: Final = "envoy"

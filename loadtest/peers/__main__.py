@@ -100,7 +100,7 @@ def main(
         except (OSError, ValueError) as error:
             raise _end(str(error), EXIT_FAILED) from None
         out.print(f"written: {DOCS}")
-    if report.faults(done) or not all(mark.kept for mark in report.marks(done)):
+    if report.faults(done) or not all(mark.kept for mark in done.marks):
         raise typer.Exit(EXIT_MARK_MISSED)
 
 
@@ -256,7 +256,7 @@ def _show(done: Report) -> None:
         _table("idle client connections", report.IDLE_HEADINGS, report.idle_rows(done.idle))
     for fault in report.faults(done):
         out.print(fault, style="red", markup=False)
-    for mark in report.marks(done):
+    for mark in done.marks:
         out.print(str(mark), style="green" if mark.kept else "red", highlight=False)
 
 

@@ -302,3 +302,8 @@ def named(names: list[str]) -> tuple[Proxy, ...]:
         if name not in {proxy.name for proxy in PROXIES}:
             raise KeyError(name)
     return tuple(proxy for proxy in PROXIES if proxy.name in names)
+
+
+def title_of(name: str) -> str:
+    """As a reader knows the proxy."""
+    return {proxy.name: proxy.title for proxy in PROXIES}.get(name, name)

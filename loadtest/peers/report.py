@@ -10,8 +10,9 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from loadtest.peers.contenders import BASELINE, COMPILED, OURS, PROXIES
+from loadtest.peers.contenders import BASELINE, COMPILED, OURS, title_of
 from loadtest.peers.idle import IdleResult
+from loadtest.peers.marks import Mark, marks
 from loadtest.peers.measure import Run
 from loadtest.peers.plot import bars
 from loadtest.peers.rounds import Summary, summarize
@@ -21,11 +22,6 @@ from loadtest.peers.thousand import Race
 BEGIN: Final = "<!-- peers: begin; written by `make bench-peers`, edits are lost -->"
 END: Final = "<!-- peers: end -->"
 PLOT: Final = "benchmarks-peers.svg"
-
-HAPROXY_SHARE: Final = 0.6  # marks of the small GET: requests per CPU-second of the peer's
-ENVOY_SHARE: Final = 1.5
-THOUSAND_MOST: Final = 1.2  # time of 1000 requests against HAProxy's
-IDLE_MOST_BYTES: Final = 4096
 
 HEADINGS: Final = (
     "proxy",
@@ -65,52 +61,16 @@ class Report:
     idle: tuple[IdleResult, ...] = ()
     failures: tuple[str, ...] = ()  # what could not be measured at all
 
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A figure with the bound it is held to."""
-
-    text: str
-    value: float
-    bound: float
-    at_least: bool
-
     @property
-    def kept(self) -> bool:
-        return self.value >= self.bound if self.at_least else self.value <= self.bound
-
-    def __str__(self) -> str:
-        sign = "at least" if self.at_least else "at most"
-        verdict = "kept" if self.kept else "MISSED"
-        return f"{self.text}: {self.value:,.2f} ({sign} {self.bound:g}): {verdict}"
-
-
-def marks(report: Report) -> list[Mark]:
-    """The marks that this report can judge."""
-    found = []
-    small = [r for r in report.runs if r.scenario == SMALL.name]
-    # The mark is for the balancer at its best; the table shows the interpreted one beside it.
-    judged = COMPILED.name if any(r.proxy == COMPILED.name for r in small) else OURS.name
-    for other, share in ((BASELINE, HAPROXY_SHARE), ("envoy", ENVOY_SHARE)):
-        for summary in summarize(small, other):
-            if summary.proxy == judged and summary.ratio is not None:
-                text = f"small GET, {_title(judged)}, requests per CPU-second to {_title(other)}'s"
-                found.append(Mark(text, summary.ratio, share, True))
-    for race in report.races:
-        if race.ratio is not None:
-            text = f"{race.title}, time against HAProxy"
-            found.append(Mark(text, race.ratio, THOUSAND_MOST, False))
-    for result in report.idle:
-        if result.proxy == OURS.name:
-            text = f"bytes for each of {result.connections:,} idle connections"
-            found.append(Mark(text, result.bytes_each, IDLE_MOST_BYTES, False))
-    return found
+    def marks(self) -> list[Mark]:
+        """Those that this report can judge."""
+        return list(marks(self.runs, self.latency_runs, self.races, self.idle))
 
 
 def faults(report: Report) -> list[str]:
     """Every run that does not count and every part that could not be made, with the reason."""
     lines = [
-        f"{_title(run.proxy)}, {run.scenario}, round {run.round + 1} is void: {run.void}"
+        f"{title_of(run.proxy)}, {run.scenario}, round {run.round + 1} is void: {run.void}"
         for run in (*report.runs, *report.latency_runs)
         if run.void
     ]
@@ -123,12 +83,12 @@ def rows(summaries: Sequence[Summary], baseline: str = BASELINE) -> list[list[st
     table = []
     for s in summaries:
         if len(s.void) == s.rounds:
-            table.append([_title(s.proxy), f"void: {s.void[0]}", "", "", "", "", "", ""])
+            table.append([title_of(s.proxy), f"void: {s.void[0]}", "", "", "", "", "", ""])
             continue
         against = "-" if s.ratio is None else f"{s.ratio:.2f}"
         table.append(
             [
-                _title(s.proxy),
+                title_of(s.proxy),
                 f"{s.per_cpu_s:,.0f}",
                 "1" if s.proxy == baseline else against,
                 f"{'>= ' if s.limited else ''}{s.per_s:,.0f}",
@@ -149,7 +109,7 @@ def markdown(report: Report) -> str:
         f"({m['processor']}), {m['memory']}, Linux {m['kernel']}, "
         f"load average {m['load']} at start; "
         f"{report.pinned}. "
-        + ", ".join(f"{_title(name)} {version}" for name, version in report.versions.items())
+        + ", ".join(f"{title_of(name)} {version}" for name, version in report.versions.items())
         + ".",
         "",
     ]
@@ -181,7 +141,7 @@ def markdown(report: Report) -> str:
     if report.idle:
         lines += ["### Idle client connections", "", "Each has had one request answered.", ""]
         lines += _table(IDLE_HEADINGS, idle_rows(report.idle))
-    judged = marks(report)
+    judged = report.marks
     if judged:
         lines += ["### Marks", "", *(f"- {mark}" for mark in judged), ""]
     wrong = faults(report)
@@ -194,7 +154,7 @@ def race_rows(races: Sequence[Race]) -> list[list[str]]:
     table = []
     for race in races:
         for name, times in race.seconds.items():
-            cells = [race.title, _title(name)]
+            cells = [race.title, title_of(name)]
             if times:
                 cells += [f"{t:.3f}" for t in (median(times), min(times), max(times))]
                 cells += ["1" if name == BASELINE else _ratio(race.ratio)]
@@ -205,13 +165,15 @@ def race_rows(races: Sequence[Race]) -> list[list[str]]:
 
 
 def idle_rows(idle: Sequence[IdleResult]) -> list[list[str]]:
-    return [[_title(r.proxy), f"{r.connections:,}", f"{r.bytes_each:,.0f}"] for r in idle]
+    return [[title_of(r.proxy), f"{r.connections:,}", f"{r.bytes_each:,.0f}"] for r in idle]
 
 
 def plot(report: Report) -> str:
     """The small GET as bars."""
     small = summarize([r for r in report.runs if r.scenario == SMALL.name], BASELINE)
-    values = [(_title(s.proxy), s.per_cpu_s, s.proxy in (OURS.name, COMPILED.name)) for s in small]
+    values = [
+        (title_of(s.proxy), s.per_cpu_s, s.proxy in (OURS.name, COMPILED.name)) for s in small
+    ]
     return bars(
         f"Requests per CPU-second: {SMALL.title}", sorted(values, key=lambda v: v[1], reverse=True)
     )
@@ -239,10 +201,6 @@ def update_docs(report: Report, file: Path) -> None:
 
 def _titles() -> list[tuple[str, str]]:
     return [(s.name, s.title[0].upper() + s.title[1:]) for s in SCENARIOS]
-
-
-def _title(name: str) -> str:
-    return {proxy.name: proxy.title for proxy in PROXIES}.get(name, name)
 
 
 def _ratio(value: float | None) -> str:

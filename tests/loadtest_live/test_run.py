@@ -49,7 +49,7 @@ def test_the_same_requests_through_us_and_through_nginx() -> None:
         assert not turn.failures
         assert turn.p50_s > 0.029, "30 ms of work take as long on a modelled machine"
         assert turn.proxy_cpu_s > 0.0
-        assert 0.0 < turn.busy <= 1.0
+        assert 0.0 < turn.busy < 1.001  # a quotient of two clocks
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from loadtest.peers.generate import Generated, lua
+from loadtest.peers.marks import Mark, marks
 from loadtest.peers.measure import Run, fault
 from loadtest.peers.report import (
     BEGIN,
     END,
-    Mark,
     Report,
     faults,
     markdown,
-    marks,
     plot,
     rows,
     update_docs,
@@ -87,8 +86,14 @@ def test_what_voids_a_run(got: Generated, reason: str | None) -> None:
 
 
 def test_marks_say_kept_or_missed() -> None:
-    assert [str(mark) for mark in marks(REPORT)] == [
-        "small GET, Steelyard, requests per CPU-second to HAProxy's: 0.70 (at least 0.6): kept"
+    half_load = [
+        replace(run(proxy, turn, 1), p99_ms=p99_ms)
+        for turn, times in enumerate([(3.0, 2.0), (8.0, 10.0), (1.2, 1.0)])
+        for proxy, p99_ms in zip(("steelyard", "nginx"), times, strict=True)
+    ]
+    assert [str(mark) for mark in marks(RUNS, half_load, (), ())] == [
+        "small GET, Steelyard, requests per CPU-second to HAProxy's: 0.70 (at least 1): MISSED",
+        "half load, Steelyard, p99 to nginx's: 1.20 (at most 1.2): kept",  # of 1.5, 0.8, 1.2
     ]
     assert not Mark("time", 1.3, 1.2, at_least=False).kept
 
