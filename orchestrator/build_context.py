@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 from orchestrator.engine import EngineError
 
 SHARED_FILES: Final = ("services/__init__.py", "services/contract.py")
+# What compiles the balancer's hot modules in a stage of their own.
+ALSO_FOR: Final = {"balancer": ("locks/compile.txt", "orchestrator/compiled.py")}
 CA_FILE: Final = "ca.crt"
 NOT_CODE: Final = frozenset({"__pycache__", "Dockerfile"})
 UNKNOWN_REVISION: Final = "unknown"
@@ -93,7 +95,7 @@ def gather(root: Path, room: str, *, ca: Path | None = None) -> BuildContext:
         and path.suffix not in {".pyc", ".pyo"}
         and NOT_CODE.isdisjoint(path.relative_to(folder).parts)
     )
-    names = [*SHARED_FILES, f"locks/{room}.txt", *(p.relative_to(root).as_posix() for p in code)]
+    names = [*_beside(room), *(p.relative_to(root).as_posix() for p in code)]
     try:
         return BuildContext(
             room=room,
@@ -108,13 +110,17 @@ def gather(root: Path, room: str, *, ca: Path | None = None) -> BuildContext:
         ) from error
 
 
+def _beside(room: str) -> tuple[str, ...]:
+    return (*SHARED_FILES, f"locks/{room}.txt", *ALSO_FOR.get(room, ()))
+
+
 def origin(root: Path, room: str) -> Origin:
     """What git and pyproject.toml know of the room's files; fallbacks where this is no checkout."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     revision = _git(root, "rev-parse", "HEAD")
     epoch = os.environ.get("SOURCE_DATE_EPOCH") or _git(root, "log", "-1", "--format=%ct") or "0"
     if revision:
-        paths = [*SHARED_FILES, f"locks/{room}.txt", f"services/{room}"]
+        paths = [*_beside(room), f"services/{room}"]
         if _git(root, "status", "--porcelain", "--", *paths):
             revision += "-dirty"
     return Origin(

@@ -15,12 +15,13 @@ from typing import Any, Final
 import docker
 from docker.errors import ImageNotFound
 
-from orchestrator.build_context import BuildContext, Origin, gather, origin
+from orchestrator.build_context import ALSO_FOR, BuildContext, Origin, gather, origin
 from orchestrator.engine import EngineError, StreamFailed, checked, translated
 from services.contract import IMAGE_BALANCER, IMAGE_WORKER
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 ENV_BASE: Final = "PYTHON_IMAGE"
+ENV_COMPILED: Final = "COMPILED"
 DEFAULT_BASE: Final = "python:3.13-slim"
 ROOMS: Final = {"worker": IMAGE_WORKER, "balancer": IMAGE_BALANCER}
 LATEST: Final = "latest"
@@ -48,6 +49,7 @@ class ImagePlan:
     base: Base
     context: BuildContext
     origin: Origin
+    compiled: bool = False  # the balancer's hot modules, to machine code
 
     @property
     def reference(self) -> str:
@@ -58,6 +60,7 @@ class ImagePlan:
     def build_args(self) -> dict[str, str]:
         """The Dockerfile's ARGs."""
         return {
+            **({ENV_COMPILED: "yes"} if self.compiled else {}),
             ENV_BASE: self.base.name,
             "VERSION": self.origin.version,
             "REVISION": self.origin.revision,
@@ -114,16 +117,26 @@ def find_base(client: docker.DockerClient, name: str, report: Report) -> Base:
         return Base(name=name, image_id=image.id or "", size_bytes=_size_bytes(image))
 
 
-def plan_image(root: Path, room: str, base: Base, *, ca: Path | None = None) -> ImagePlan:
+def plan_image(
+    root: Path, room: str, base: Base, *, ca: Path | None = None, compiled: bool = False
+) -> ImagePlan:
     """Plan the image of `room` from the checkout at `root`; reads files, changes nothing.
+
+    `compiled`: with machine code, where the room knows how (the balancer).
 
     Errors:
         EngineError: the checkout lacks a file of the room.
     """
     context, source = gather(root, room, ca=ca), origin(root, room)
-    digest = context.digest(base.image_id, source.version)
+    compiled = compiled and room in ALSO_FOR
+    digest = context.digest(base.image_id, source.version, *(["compiled"] if compiled else []))
     return ImagePlan(
-        name=ROOMS[room], tag=digest[:TAG_DIGITS], base=base, context=context, origin=source
+        name=ROOMS[room],
+        tag=digest[:TAG_DIGITS],
+        base=base,
+        context=context,
+        origin=source,
+        compiled=compiled,
     )
 
 

@@ -38,13 +38,25 @@ CaBundle = Annotated[
     ),
 ]
 
+Compiled = Annotated[
+    bool,
+    typer.Option(
+        envvar=images.ENV_COMPILED, help="The balancer's hot modules as machine code (slower)."
+    ),
+]
+
 
 @app.command("build")
-def build_command(base: BaseName = images.DEFAULT_BASE, ca: CaBundle = None) -> None:
+def build_command(
+    base: BaseName = images.DEFAULT_BASE, ca: CaBundle = None, compiled: Compiled = False
+) -> None:
     """Build both images, tagged by their content and as `latest`."""
     with _one_line_errors(), connected() as client, _Progress() as progress:
         python = images.find_base(client, base, progress.step)
-        plans = [images.plan_image(images.ROOT, room, python, ca=ca) for room in images.ROOMS]
+        plans = [
+            images.plan_image(images.ROOT, room, python, ca=ca, compiled=compiled)
+            for room in images.ROOMS
+        ]
         built = [images.build(client, plan, progress.step) for plan in plans]
     _console().print(sizes(built, python))
 

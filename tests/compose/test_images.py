@@ -84,6 +84,8 @@ def small_checkout(tmp_path: Path) -> Path:
     for name in ("compose.yaml", "compose", "services", "locks", ".dockerignore"):
         whole = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         whole(ROOT / name, tmp_path / name)
+    (tmp_path / "orchestrator").mkdir()
+    shutil.copy(ROOT / "orchestrator/compiled.py", tmp_path / "orchestrator")
     if ca := os.environ.get("PIP_CERT"):
         shutil.copy(ca, tmp_path / "ca.crt")
     return tmp_path

@@ -26,6 +26,8 @@ def checkout(tmp_path: Path) -> Path:
         "pyproject.toml": '[project]\nname = "steelyard"\nversion = "1.2.3"\n',
         "locks/worker.txt": "fastapi==1\n",
         "locks/balancer.txt": "msgspec==1\n",
+        "locks/compile.txt": "mypy==1\n",
+        "orchestrator/compiled.py": "",
         "services/__init__.py": "",
         "services/contract.py": "WORKER_PORT = 8000\n",
         "services/worker/Dockerfile": "FROM scratch\n",
@@ -55,6 +57,22 @@ def test_a_context_holds_its_own_room_and_nothing_else(checkout: Path) -> None:
     ]
     with tarfile.open(fileobj=context.tar()) as archive:
         assert archive.getnames() == ["Dockerfile", *(name for name, _ in context.files)]
+
+
+def test_the_balancers_holds_what_compiles_it_too(checkout: Path) -> None:
+    names = {name for name, _ in gather(checkout, "balancer").files}
+    assert {"locks/compile.txt", "orchestrator/compiled.py"} <= names
+
+
+def test_a_compiled_image_has_a_name_of_its_own(checkout: Path) -> None:
+    plain, compiled = (
+        images.plan_image(checkout, "balancer", BASE, compiled=yes) for yes in (False, True)
+    )
+    assert plain.tag != compiled.tag
+    assert images.ENV_COMPILED not in plain.build_args
+    assert compiled.build_args[images.ENV_COMPILED] == "yes"
+    worker = images.plan_image(checkout, "worker", BASE, compiled=True)
+    assert worker == images.plan_image(checkout, "worker", BASE)
 
 
 def test_the_ca_bundle_travels_along_but_changes_no_name(checkout: Path) -> None:
