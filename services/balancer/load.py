@@ -92,7 +92,7 @@ class Load:
     )
 
     wants_reports: ClassVar[bool] = False  # whether `reported` is to be called for each response
-    wants_latency: ClassVar[bool] = True  # whether it looks at the latency that a report names
+    wants_latency: ClassVar[bool] = True  # else `reported` hears of the pending requests alone
 
     def __init__(self) -> None:
         self.peak = PeakEwma()

@@ -34,8 +34,12 @@ def apart(section: bytes) -> tuple[bytes, bytes | None]:
 
 
 def hear(load: Load, value: bytes, now: float) -> None:
-    """Tell `load` what its target has said."""
-    load.reported(*read_report(value), now)
+    """Tell `load` what its target has said; of that only what it wants: each figure costs."""
+    if load.wants_latency:
+        load.reported(*read_report(value), now)
+    elif value.startswith(b"TEXT "):
+        pending = _PENDING.search(value)
+        load.reported(float(pending[1]) if pending is not None else None, None, None, now)
 
 
 def read_report(value: bytes) -> tuple[float | None, float | None, float | None]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from services.balancer.config import ClusterConfig, PolicySpec
 from services.balancer.dataplane.http1 import parse_response_fields
-from services.balancer.dataplane.report import apart, read_report
+from services.balancer.dataplane.report import apart, hear, read_report
+from services.balancer.load import Load
 from services.balancer.pick.prequal import Prequal
 from tests.balancer.dataplane.stand import configuration, data_plane
 from tests.stand.target import Request, StubTarget, plain
@@ -34,6 +35,33 @@ def test_a_report_is_read(
     value: bytes, read: tuple[float | None, float | None, float | None]
 ) -> None:
     assert read_report(value) == read
+
+
+class Heard(Load):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[float | None, float | None, float | None]] = []
+
+    def reported(
+        self, pending: float | None, latency_s: float | None, cpu: float | None, now: float
+    ) -> None:
+        self.told.append((pending, latency_s, cpu))
+
+
+class HeardPending(Heard):
+    wants_latency = False
+
+
+def test_who_wants_no_latency_is_told_of_the_pending_requests_alone() -> None:
+    value = b"TEXT named_metrics.pending=4, named_metrics.latency_ms=12.5, cpu_utilization=0.3"
+    for load, told in ((Heard(), (4.0, 0.0125, 0.3)), (HeardPending(), (4.0, None, None))):
+        hear(load, value, 1.0)
+        assert load.told == [told]
+    silent = HeardPending()
+    hear(silent, b'JSON {"cpu_utilization": 0.3}', 1.0)
+    assert silent.told == []
 
 
 OTHERS = st.lists(
