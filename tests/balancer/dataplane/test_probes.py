@@ -100,7 +100,8 @@ async def test_who_has_just_been_heard_is_not_asked() -> None:
     async with probed(REPORTING) as target, data_plane(target, config=prequal()) as stand:
         await wait_until(lambda: len(heard(stand)) == 1, "a report")
         (one,) = stand.plane.clusters["c"].targets.values()
-        one.probe_after = 0.0  # as if it had come with a response
+        assert 0.0 < one.heard_at <= stand.plane.clock()
+        one.heard_at, one.probe_after = stand.plane.clock(), 0.0  # with a response, right now
         ask(stand, 0.0)
         assert not stand.plane.probing
         ask(stand, 2.0)
