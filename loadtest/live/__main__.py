@@ -49,6 +49,9 @@ def main(
         str, typer.Option(help="by comma: nginx, haproxy, envoy, policies of ours")
     ] = ",".join(DEFAULT),
     rounds: Annotated[int, typer.Option(min=1, help="turns of each contender")] = 3,
+    again: Annotated[
+        int, typer.Option(min=0, help="disturbed turns that may be done once more, in all")
+    ] = 3,
     first_seed: Annotated[int, typer.Option(help="of the first round")] = FIRST_SEED,
     requests: Annotated[
         int, typer.Option(min=0, help="measured in a turn; 0: as the scenario says")
@@ -82,7 +85,7 @@ def main(
         raise_open_files(OPEN_FILES)
         if access_logs is not None:
             access_logs.mkdir(parents=True, exist_ok=True)
-        results = [_result(each, proxies, programs, seeds) for each in chosen]
+        results = [_result(each, proxies, programs, seeds, again) for each in chosen]
     except PeersError as error:
         raise _end(str(error), EXIT_FAILED) from None
     except KeyboardInterrupt:
@@ -109,15 +112,17 @@ def _result(
     proxies: Sequence[Proxy],
     programs: Mapping[str, str],
     seeds: tuple[int, ...],
+    again: int,
 ) -> Result:
     names = tuple(proxy.name for proxy in proxies)
     turns: list[Turn] = []
     rng = Random()
     words.print(f"{scenario.name}: starting {scenario.size} workers and {len(proxies)} balancers")
     with fleet(scenario, rng) as workers, field(proxies, programs, workers, rng) as standing:
-        for turn in play(scenario, standing, workers, seeds):
+        for turn in play(scenario, standing, workers, seeds, again=again):
             turns.append(turn)
             strain = f"; {turn.strain}" if turn.strain else ""
+            strain += "" if turn.counts else "; once more"
             words.print(
                 f"round {turn.round + 1}, {report.title(turn.contender)}: p99 "
                 f"{turn.p99_s * 1000:,.0f} ms{strain}",

@@ -31,8 +31,13 @@ class Result:
     scenario: Scenario
     seeds: tuple[int, ...]
     contenders: tuple[str, ...]
-    turns: tuple[Turn, ...]
+    tried: tuple[Turn, ...]
     simulated: Simulated
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """Those that count."""
+        return tuple(turn for turn in self.tried if turn.counts)
 
     def live_p99_s(self, contender: str) -> list[float]:
         """By round."""

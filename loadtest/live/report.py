@@ -93,6 +93,8 @@ def machine(result: Result) -> str:
         f"busy; requests left at most {late_ms:.1f} ms late and an answer without work took at "
         f"most {look_ms:.1f} ms (p99 of each turn, the worst turn)"
     )
+    if again := len(result.tried) - len(turns):
+        said += f"; {again} disturbed turns were done again"
     found = strains(result)
     if not found:
         return f"{said}: not in the way"
@@ -147,7 +149,7 @@ def write_json(results: Sequence[Result], said: Mapping[str, object], folder: Pa
                 "disagreements": [asdict(each) for each in disagreements(result)],
                 "marks": [asdict(mark) | {"kept": mark.kept} for mark in marks(result)],
                 "strains": strains(result),
-                "turns": [asdict(turn) for turn in result.turns],
+                "turns": [asdict(turn) for turn in result.tried],
                 "simulated": {
                     policy: [asdict(each) for each in runs]
                     for policy, runs in result.simulated.items()

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from random import Random
@@ -39,7 +39,8 @@ MOST_BUSY: Final = 0.9  # of all cores
 class Turn:
     """One contender in one round. Latencies in seconds, a failure as the client's patience.
 
-    `busy` is the share of all cores that anybody used; `proxy_cpu_s` and `workers_cpu_s` whose.
+    `busy` is the share of all cores that anybody used; `proxy_cpu_s` and `workers_cpu_s` whose. One
+    that was disturbed and done again does not count.
     """
 
     contender: str
@@ -54,6 +55,7 @@ class Turn:
     busy: float
     proxy_cpu_s: float
     workers_cpu_s: float
+    counts: bool = True
 
     @property
     def strain(self) -> str | None:
@@ -106,14 +108,28 @@ def field(
 
 
 def play(
-    scenario: Scenario, field: Sequence[Standing], fleet: Fleet, seeds: Sequence[int]
+    scenario: Scenario,
+    field: Sequence[Standing],
+    fleet: Fleet,
+    seeds: Sequence[int],
+    *,
+    again: int = 0,
 ) -> Iterator[Turn]:
-    """Each round's turns as they end. Raises PeersError."""
+    """Each round's turns as they end. Raises PeersError.
+
+    Up to `again` turns in all that the real machine was in the way of are done once more, whatever
+    their latencies were; the first try is given, too, and does not count.
+    """
     for round_, seed in enumerate(seeds):
         plan = schedule(scenario, seed)
         start = round_ % len(field)
         for standing in (*field[start:], *field[:start]):
-            yield _turn(scenario, plan, standing, fleet, round_)
+            turn = _turn(scenario, plan, standing, fleet, round_)
+            while turn.strain is not None and again > 0:
+                again -= 1
+                yield replace(turn, counts=False)
+                turn = _turn(scenario, plan, standing, fleet, round_)
+            yield turn
 
 
 def _turn(

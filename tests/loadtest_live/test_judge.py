@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,14 @@ def test_a_machine_in_the_way_is_named() -> None:
     assert strains(RESULT) == []
     assert strains(late) == ["round 1, steelyard: requests left up to 30 ms late (p99)"]
     assert "IN THE WAY in 1 of 1" in report.machine(late)
+
+
+def test_a_turn_that_was_done_again_does_not_count() -> None:
+    spoilt = replace(turn("steelyard", 0, 9.0, late_s=0.03), counts=False)
+    again = replace(RESULT, tried=(spoilt, *RESULT.tried))
+    assert rows(again) == rows(RESULT)
+    assert strains(again) == []
+    assert "1 disturbed turns were done again: not in the way" in report.machine(again)
 
 
 def test_nearest_rank() -> None:

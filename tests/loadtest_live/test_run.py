@@ -6,16 +6,19 @@ import json
 import shutil
 from pathlib import Path
 from random import Random
+from typing import cast
 
 import psutil
 import pytest
 
 from loadtest.arena import Antagonist, Fixed, Group, Scenario
+from loadtest.live import rounds
 from loadtest.live.contenders import contender, simulated
-from loadtest.live.fleet import fleet
-from loadtest.live.rounds import field, play
+from loadtest.live.fleet import Fleet, fleet
+from loadtest.live.rounds import Standing, Turn, field, play
 from loadtest.peers.contenders import Layout
-from loadtest.peers.process import find_program
+from loadtest.peers.process import Running, find_program
+from tests.loadtest_live.test_judge import turn as made
 
 SCENARIO = Scenario(
     name="tiny",
@@ -75,3 +78,24 @@ def test_a_policy_with_its_parameters(tmp_path: Path) -> None:
     assert json.loads(text)["clusters"][0]["policy"] == {"name": "prequal", "q_rif": 0.9}
     with pytest.raises(ValueError, match="nobody"):
         contender("nobody")
+
+
+def test_a_disturbed_turn_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for each that is allowed; the last try counts, whatever it was."""
+    proxies = [contender("steelyard"), contender("nginx")]
+    standing = [Standing(proxy, 0, cast("Running", None)) for proxy in proxies]
+    late_s = iter((0.001, 0.1, 0.1, 0.1, 0.001, 0.1))
+
+    def took(_scenario: Scenario, _plan: object, who: Standing, _fleet: object, at: int) -> Turn:
+        return made(who.proxy.name, at, 0.1, late_s=next(late_s))
+
+    monkeypatch.setattr(rounds, "_turn", took)
+    turns = list(play(SCENARIO, standing, Fleet((), ()), seeds=[1, 2], again=2))
+    assert [(turn.contender, turn.round, turn.counts) for turn in turns] == [
+        ("steelyard", 0, True),
+        ("nginx", 0, False),
+        ("nginx", 0, False),
+        ("nginx", 0, True),
+        ("nginx", 1, True),
+        ("steelyard", 1, True),
+    ]
