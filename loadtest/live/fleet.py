@@ -41,6 +41,8 @@ def worker(number: int, group: Group, port: int) -> Launch:
         "ENABLE_FAULTS": "1",
         "LOG_REQUESTS": "0",
         "IMDS": "0",
+        "DRAIN_NOTICE_S": "0",  # nobody has to hear that it leaves
+        "GRACE_S": "1",
     }
     return Launch(argv, {}, env, ready_path=HEALTH_PATH)
 
