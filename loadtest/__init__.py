@@ -13,6 +13,7 @@ In the order of the files:
 - ``compare``   two or more runs side by side
 - ``report``    results -> ``report.html`` and ``report.md``
 - ``cli``       ``python -m loadtest``
+- ``cycle``     by itself: what a request costs the data plane's own code
 
 Without the command line::
 
