@@ -56,7 +56,7 @@ bench-peers: $(READY) $(VENV)/peers/.ready compile ## the balancer beside HAProx
 bench-life: $(READY) ## a deployment's life on the local cloud, timed, with clients that ask on (needs images)
 	@$(BIN)/python -m loadtest.lifecycle $(ARGS)
 
-arena: $(READY) ## policies compared in simulated time: rewrites docs/policies.md's tables and charts (long; 2 processes)
+arena: $(READY) ## policies compared in simulated time: rewrites docs/policies.md's tables and charts (long; 2 processes; ARGS='--keep FILE' can be gone on with)
 	@mkdir -p results
 	@nice -n 19 $(BIN)/python -m loadtest.arena --jobs 2 --json results/arena.json --html results/arena.html --docs docs/policies.md $(ARGS)
 

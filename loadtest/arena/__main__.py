@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from loadtest.arena.cells import everything
-from loadtest.arena.compare import Cell, compare, spec_of
+from loadtest.arena.compare import ORACLES, Cell, compare, spec_of
 from loadtest.arena.files import read_scenarios
 from loadtest.arena.kept import Kept
 from loadtest.arena.logged import read_log
@@ -56,6 +56,9 @@ def main(
     everything_: Annotated[
         bool, typer.Option("--everything", help="all 1,008 cells of the matrix: days")
     ] = False,
+    kept_only: Annotated[
+        bool, typer.Option("--kept-only", help="run nothing: of what --keep holds in full")
+    ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
     json: Annotated[Path | None, typer.Option(help="every figure, to this file")] = None,
     docs: Annotated[
@@ -93,11 +96,22 @@ def main(
     started = perf_counter()
     span = range(first_seed, first_seed + seeds)
     climbed: list[Cell] = []
+    missing: list[str] = []
+    paper = read_scenarios(PAPER) if docs is not None else []
+    if kept_only:
+        everyone = (*ORACLES, *names)
+        whole = [s for s in chosen if kept.all_of(s, everyone, span)]
+        missing = [s.name for s in chosen if s not in whole]
+        chosen = whole
+        paper = []
+        if not chosen:
+            words.print("no scenario is kept in full", style="red")
+            raise typer.Exit(EXIT_USAGE)
     try:
         cells = _told(chosen, names, span, jobs, kept)
-        if docs is not None:
+        if paper:
             shown = [name for name in IN_THE_PAPER if name in names]
-            climbed = _told(read_scenarios(PAPER), shown, span[:PAPER_SEEDS], jobs, kept)
+            climbed = _told(paper, shown, span[:PAPER_SEEDS], jobs, kept)
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     print(summary(cells))
@@ -105,7 +119,7 @@ def main(
     new = kept.added  # the paper's included
     words.print(f"{new:,} requests in {took_s:.0f} s: {new / took_s * 60:,.0f} a minute")
     if docs is not None:
-        write_docs(cells, climbed, docs)
+        write_docs(cells, climbed, docs, missing)
     if json is not None:
         write_json(cells, json)
     if html is not None:

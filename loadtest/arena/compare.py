@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import exp, log, sqrt
+from signal import SIG_IGN, SIGINT, signal
 from statistics import fmean, stdev
 from typing import Final
 
@@ -170,6 +171,10 @@ def compare(
 def _runs(tasks: Sequence[tuple[Scenario, str, int]], jobs: int) -> Iterable[Figures]:
     if jobs == 1:
         yield from map(one_run, tasks)
-    else:
-        with ProcessPoolExecutor(jobs) as pool:
+        return
+    # An interrupt is for whoever asked; a worker that dies of it would leave the others waiting.
+    with ProcessPoolExecutor(jobs, initializer=signal, initargs=(SIGINT, SIG_IGN)) as pool:
+        try:
             yield from pool.map(one_run, tasks)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -7,6 +7,7 @@ of the simulator, its lines (or the file) are to be deleted.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from hashlib import sha256
 from json import JSONDecodeError, dumps, loads
@@ -51,6 +52,10 @@ class Kept:
     def get(self, scenario: Scenario, policy: str, seed: int) -> Figures | None:
         """None: it has to be run."""
         return self._runs.get((fingerprint(scenario), policy, seed))
+
+    def all_of(self, scenario: Scenario, policies: Iterable[str], seeds: Sequence[int]) -> bool:
+        """Whether nothing of it has to be run."""
+        return all(self.get(scenario, p, seed) is not None for p in policies for seed in seeds)
 
     def add(self, scenario: Scenario, policy: str, seed: int, figures: Figures) -> None:
         """One more; in the file at once."""

@@ -91,14 +91,20 @@ def _extremes(cells: Sequence[Cell]) -> tuple[str, str]:
     )
 
 
-def write_docs(cells: Sequence[Cell], climbed: Sequence[Cell], document: Path) -> None:
-    """Rewrite what stands between the markers of `document`, and the charts beside it."""
+def write_docs(
+    cells: Sequence[Cell], climbed: Sequence[Cell], document: Path, missing: Sequence[str] = ()
+) -> None:
+    """Rewrite what stands between the markers of `document`, and the charts beside it.
+
+    `missing`: cells that were not run to their end, and are named as such.
+    """
     images = document.parent / "img"
     (images / "policies-matrix.svg").write_text(chart(cells), encoding="utf-8")
     best, worst = _extremes(cells)
     seeds = cells[0].seeds
+    lack = f" Not run, or not to the end: {'; '.join(missing)}." if missing else ""
     parts = {
-        "matrix": f"{best} {worst}\n\n{summary(cells)}\n\n"
+        "matrix": f"{best} {worst}{lack}\n\n{summary(cells)}\n\n"
         f"Seeds {seeds[0]} to {seeds[-1]}. Each cell, p99 over the oracle's; bold is who is not "
         f"worse than the best of the row by more than chance:\n\n{matrix_table(cells)}\n\n"
         f"![p99 over the oracle's, by cell and policy](img/policies-matrix.svg)",

@@ -31,6 +31,9 @@ def test_what_is_kept_is_not_run_again(tmp_path: Path) -> None:
     assert ran == [(policy, 2) for policy in (*ORACLES, "p2c")]
     assert second.figures["p2c"][:2] == first.figures["p2c"]
     assert again.get(replace(SMALL, load=0.6), "p2c", 0) is None
+    assert again.all_of(called, [*ORACLES, "p2c"], range(2))
+    assert not again.all_of(called, [*ORACLES, "p2c"], range(3))
+    assert not again.all_of(called, ["p2c", "prequal"], range(2))
 
 
 def test_a_file_of_something_else_is_refused_with_its_place(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from loadtest.arena import Group, Ratio, Scenario
 from loadtest.arena.compare import Cell, Figures
-from loadtest.arena.output import NoPlace, between, chart, climb, write_html, write_json
+from loadtest.arena.output import NoPlace, between, chart, climb, write_docs, write_html, write_json
 from loadtest.arena.summary import matrix_table, standings
 
 
@@ -62,6 +62,18 @@ def test_charts_are_xml_and_name_everyone(tmp_path: Path) -> None:
     write_json([ONE], tmp_path / "figures.json")
     (cell,) = json.loads((tmp_path / "figures.json").read_text())
     assert cell["figures"]["p2c"][1]["p99_s"] == 0.22
+
+
+def test_a_document_names_the_cells_that_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "img").mkdir()
+    document = tmp_path / "it.md"
+    document.write_text("<!-- arena: matrix -->\nold\n<!-- /arena: matrix -->\n")
+    write_docs([ONE, TWO], [], document, ["three"])
+    text = document.read_text()
+    assert "Not run, or not to the end: three." in text
+    assert matrix_table([ONE, TWO]) in text
+    write_docs([ONE, TWO], [], document)
+    assert "Not run" not in document.read_text()
 
 
 def test_a_document_is_rewritten_between_its_markers() -> None:
