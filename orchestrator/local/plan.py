@@ -29,7 +29,7 @@ from services.contract import (
 
 BALANCER: Final = "balancer"
 ADMIN: Final = "admin"
-POLICY: Final = "peak_ewma"
+POLICY: Final = "steelyard"
 
 WORK_MS: Final = 20.0
 # Nobody waits for a notice here: the balancer checks every HEALTH_INTERVAL_S and needs two misses.

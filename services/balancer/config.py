@@ -19,7 +19,7 @@ class PolicySpec:
     A name `module:Class` is a user's own: `policy: {module: my_policy:Mine, ...}`.
     """
 
-    name: str = "peak_ewma"
+    name: str = "steelyard"
     params: dict[str, Any] = field(default_factory=dict)
 
 
