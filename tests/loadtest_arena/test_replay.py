@@ -203,4 +203,4 @@ def test_from_the_command_line(log: Path, tmp_path: Path) -> None:
     ):
         refused = CliRunner().invoke(app, wrong)
         assert refused.exit_code == 2
-        assert words in refused.output.replace("\n", " ")
+        assert words in " ".join(refused.output.split())
