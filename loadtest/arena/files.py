@@ -111,8 +111,9 @@ def _scenario(entry: Mapping[str, Any]) -> Scenario:
             fields[key] = _made(PLAIN[key], value, key)
         else:
             raise ValueError(f"no such setting: {key!r}")
-    return Scenario(name=fields.pop("name"), machines=fields.pop("machines"),
-                    load=fields.pop("load"), **fields)  # fmt: skip
+    return Scenario(
+        name=fields.pop("name"), machines=fields.pop("machines"), load=fields.pop("load"), **fields
+    )
 
 
 def _kind(kinds: Mapping[str, type], value: Any, place: str) -> Any:

@@ -44,8 +44,15 @@ def write_html(cells: Sequence[Cell], path: Path) -> None:
     parts = [chart(cells)]
     for cell in cells:
         parts.append(f"<h2>{escape(cell.scenario.name)}</h2><p>{escape(cell.scenario.why)}</p>")
-        parts.append(html_table([f"{h} (ms)" if h[0] == "p" and h[1].isdigit() and "/" not in h
-                                 else h for h in HEADINGS], rows(cell)))  # fmt: skip
+        parts.append(
+            html_table(
+                [
+                    f"{h} (ms)" if h[0] == "p" and h[1].isdigit() and "/" not in h else h
+                    for h in HEADINGS
+                ],
+                rows(cell),
+            )
+        )
     best, worst = _extremes(cells)
     said = f"<p>{escape(best)} {escape(worst)}</p>"
     path.write_text(page(title=TITLE, body=said + "".join(parts)), encoding="utf-8")

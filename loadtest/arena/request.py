@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 class Request:
     """What a client wants: `work_s` is core-seconds at speed 1. Ends once: answered or failed."""
 
-    __slots__ = ("arrived", "attempt", "ended", "measured", "tried", "tries",
-                 "work_s")  # fmt: skip
+    __slots__ = ("arrived", "attempt", "ended", "measured", "tried", "tries", "work_s")
 
     def __init__(self, arrived: float, work_s: float, *, measured: bool) -> None:
         self.arrived = arrived
@@ -31,8 +30,20 @@ class Attempt:
     both None when an oracle did.
     """
 
-    __slots__ = ("at_work", "came", "gone", "machine", "met", "report", "request", "running",
-                 "sent", "target", "view", "work_s")  # fmt: skip
+    __slots__ = (
+        "at_work",
+        "came",
+        "gone",
+        "machine",
+        "met",
+        "report",
+        "request",
+        "running",
+        "sent",
+        "target",
+        "view",
+        "work_s",
+    )
 
     def __init__(
         self, request: Request, machine: Machine, sent: float, view: Any = None, target: Any = None

@@ -34,8 +34,10 @@ class Standing:
 def standings(cells: Sequence[Cell]) -> list[Standing]:
     """The best first; oracles are left out."""
     policies = [each for each in cells[0].figures if each not in (ORACLE, CENTRAL_QUEUE)]
-    return sorted((_standing(cells, each, policies) for each in policies),
-                  key=lambda each: each.geometric_mean)  # fmt: skip
+    return sorted(
+        (_standing(cells, each, policies) for each in policies),
+        key=lambda each: each.geometric_mean,
+    )
 
 
 def _standing(cells: Sequence[Cell], policy: str, policies: Sequence[str]) -> Standing:
@@ -75,14 +77,16 @@ def matrix_table(cells: Sequence[Cell]) -> str:
     for cell in cells:
         ratios = {policy: cell.ratio(policy) for policy in order}
         best = min(ratios, key=lambda policy: ratios[policy].value)
-        rows.append((
-            cell.scenario.name,
-            f"{cell.mean(ORACLE, lambda f: f.p99_s) * 1000:,.0f}",
-            *(
-                _cell_words(ratios[policy].value, bold=cell.ratio(policy, to=best).low <= 1.0)
-                for policy in order
-            ),
-        ))  # fmt: skip
+        rows.append(
+            (
+                cell.scenario.name,
+                f"{cell.mean(ORACLE, lambda f: f.p99_s) * 1000:,.0f}",
+                *(
+                    _cell_words(ratios[policy].value, bold=cell.ratio(policy, to=best).low <= 1.0)
+                    for policy in order
+                ),
+            )
+        )
     return markdown(("cell", "oracle, ms", *order), rows)
 
 

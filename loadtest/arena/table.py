@@ -43,10 +43,11 @@ def markdown(headings: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[at]) for row in (headings, *body)) for at in range(len(headings))]
     lines = [
         _line(headings, widths),
-        "|" + "|".join("-" * (w + 1) + ("-" if at == 0 else ":") for at, w in enumerate(widths))
+        "|"
+        + "|".join("-" * (w + 1) + ("-" if at == 0 else ":") for at, w in enumerate(widths))
         + "|",
         *(_line(row, widths) for row in body),
-    ]  # fmt: skip
+    ]
     return "\n".join(lines)
 
 

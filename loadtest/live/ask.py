@@ -40,17 +40,19 @@ Due = tuple[float, Callable[[float], None]]  # when, and what then
 
 def order(schedule: Schedule, *, port: int, workers: tuple[int, ...], patience_s: float) -> str:
     """What this process is to do, as JSON."""
-    return json.dumps({
-        "port": port,
-        "workers": workers,
-        "patience_s": patience_s,
-        "warmup_s": schedule.warmup_s,
-        "requests": [(due_s, work_s * 1000) for due_s, work_s in schedule.requests],
-        "changes": [
-            (change.at_s, change.machine, change.speed, float(change.failing))
-            for change in schedule.changes
-        ],
-    })  # fmt: skip
+    return json.dumps(
+        {
+            "port": port,
+            "workers": workers,
+            "patience_s": patience_s,
+            "warmup_s": schedule.warmup_s,
+            "requests": [(due_s, work_s * 1000) for due_s, work_s in schedule.requests],
+            "changes": [
+                (change.at_s, change.machine, change.speed, float(change.failing))
+                for change in schedule.changes
+            ],
+        }
+    )
 
 
 class Wire:

@@ -94,7 +94,10 @@ def machines_shown(told: Mapping[str, Any]) -> RenderableType:
         state = f"{one['state']} {one['lifecycle']}".strip()
         table.add_row(one["id"], one["of"], state, one["address"], version, health)
     notes = [f"balancers: {told['balancers']}"] if told["balancers"] else []
-    notes += [f"{g['name']}: a roll is unfinished: repeat it, or: steelyard roll --back"
-        for g in told["groups"] if g["roll"]]  # fmt: skip
+    notes += [
+        f"{g['name']}: a roll is unfinished: repeat it, or: steelyard roll --back"
+        for g in told["groups"]
+        if g["roll"]
+    ]
     notes += [f"{m['id']} failed to boot:\n{m['boot']}" for m in told["machines"] if m["boot"]]
     return Lines(table, *(Text(note) for note in notes))

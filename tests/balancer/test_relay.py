@@ -21,9 +21,13 @@ from services.balancer.relay import MAX_QUEUED, Feed, FleetPicture
 
 def picture(number: int, health: Health = Health.HEALTHY) -> TargetPicture:
     return TargetPicture(
-        id=f"c/10.0.0.{number}:80", cluster="c", host=f"10.0.0.{number}", port=80, slot=number,
+        id=f"c/10.0.0.{number}:80",
+        cluster="c",
+        host=f"10.0.0.{number}",
+        port=80,
+        slot=number,
         health=health,
-    )  # fmt: skip
+    )
 
 
 def full(*numbers: int, last: bool = True) -> Membership:
@@ -169,9 +173,12 @@ def test_every_child_ends_up_with_the_picture(steps: list[tuple[str, int, Health
             upserts = (picture(number, health),) if kind == "upsert" else ()
             removes = (picture(number).id,) if kind == "remove" else ()
             change = Membership(
-                version=fleet.next_version(), full=False, last=True,
-                upserts=upserts, removes=removes,
-            )  # fmt: skip
+                version=fleet.next_version(),
+                full=False,
+                last=True,
+                upserts=upserts,
+                removes=removes,
+            )
             fleet.apply(change)
             feed.membership(change)
     channel.room = None

@@ -95,7 +95,7 @@ FORBIDDEN: Final = (
         HEAVY,
         "where requests flow, nobody knows AWS, Docker or FastAPI",
     ),
-)  # fmt: skip
+)
 
 BOTO3_MAY: Final = {
     "orchestrator.aws",

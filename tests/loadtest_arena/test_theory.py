@@ -66,7 +66,10 @@ def test_one_queue_for_several_cores(machines: Group) -> None:
 def test_a_neighbour_slows_by_what_it_takes() -> None:
     """M/M/1-PS on half a core is M/M/1-PS with work twice as long."""
     scenario = Scenario(
-        name="half a core", machines=(Group(count=1),), load=0.6, requests=4_000,
+        name="half a core",
+        machines=(Group(count=1),),
+        load=0.6,
+        requests=4_000,
         happenings=(Antagonist(count=1, factor=0.5),),
-    )  # fmt: skip
+    )
     assert_near(means(scenario), 0.04 / (1 - 0.6))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -27,7 +26,10 @@ async def outcome_of(*answer: bytes) -> tuple[Record, Connection]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[Record] = loop.create_future()
-    on_end: Callable[[Connection, Record], None] = lambda _, record: ended.set_result(record)  # noqa: E731
+
+    def on_end(_: Connection, record: Record) -> None:
+        ended.set_result(record)
+
     _, connection = await loop.create_connection(
         lambda: Connection(on_end), *server.sockets[0].getsockname()
     )
@@ -52,7 +54,7 @@ async def outcome_of(*answer: bytes) -> tuple[Record, Connection]:
         ((b"nonsense\r\n\r\n",), Outcome.WRONG),
         ((REFUSAL,), Outcome.REFUSED),
     ],
-)  # fmt: skip
+)
 async def test_what_became_of_a_request(answer: tuple[bytes, ...], expected: Outcome) -> None:
     record, connection = await outcome_of(*answer)
     assert record.outcome is expected

@@ -62,8 +62,7 @@ async def wait_until(
     """Until `condition()` is true; AssertionError with `what` after the deadline."""
     try:
         async with asyncio.timeout(deadline_s):
-            # What other processes do sets no event of ours.
-            while not condition():  # noqa: ASYNC110
+            while not condition():  # noqa: ASYNC110 - other processes set no event of ours
                 await asyncio.sleep(every_s)
     except TimeoutError as error:
         raise AssertionError(f"not within {deadline_s} s: {what}") from error

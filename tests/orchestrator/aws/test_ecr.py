@@ -117,8 +117,9 @@ def test_a_push_killed_at_every_call_is_repeated(aws: Aws, phase: Phase) -> None
 
 def test_a_repository_of_ours_that_was_changed_is_brought_back(aws: Aws) -> None:
     ecr.prepare(aws, IMAGE_WORKER)
-    aws.call("ecr", "put_image_tag_mutability", repositoryName=IMAGE_WORKER,
-        imageTagMutability="MUTABLE")  # fmt: skip
+    aws.call(
+        "ecr", "put_image_tag_mutability", repositoryName=IMAGE_WORKER, imageTagMutability="MUTABLE"
+    )
     ecr.prepare(aws, IMAGE_WORKER)
     assert repositories(aws)[IMAGE_WORKER]["imageTagMutability"] == "IMMUTABLE"
 

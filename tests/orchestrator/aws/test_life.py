@@ -57,8 +57,11 @@ def test_the_size_that_scaling_chose_stays(account: Account) -> None:
     account.aws.call("autoscaling", "set_desired_capacity", **group)
     account.deployment = changed(**{"min: 0, max: 3": "min: 1, max: 5"})
     account.up()
-    (found,) = account.aws.call("autoscaling", "describe_auto_scaling_groups",
-        AutoScalingGroupNames=["steelyard-demo-cluster2"])["AutoScalingGroups"]  # fmt: skip
+    (found,) = account.aws.call(
+        "autoscaling",
+        "describe_auto_scaling_groups",
+        AutoScalingGroupNames=["steelyard-demo-cluster2"],
+    )["AutoScalingGroups"]
     assert (found["MinSize"], found["DesiredCapacity"], found["MaxSize"]) == (1, 3, 5)
 
 

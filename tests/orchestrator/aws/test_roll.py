@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from orchestrator.aws.door import Call, Phase
 from orchestrator.aws.errors import CloudError
+from orchestrator.aws.wait import Patience
 from orchestrator.deploy.commands.change import batch_of
 from orchestrator.deploy.members import Group, members
 from orchestrator.deploy.replace import RollHaltedError, Speed, size
@@ -208,11 +210,7 @@ def _cluster(instance: Any) -> bool:
 
 
 def _impatient(account: Account) -> Any:
-    import dataclasses  # noqa: PLC0415
-
-    from orchestrator.aws.wait import Patience  # noqa: PLC0415
-
-    return dataclasses.replace(account.around, patience=Patience(1, 0))
+    return replace(account.around, patience=Patience(1, 0))
 
 
 @pytest.mark.parametrize(

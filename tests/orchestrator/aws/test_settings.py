@@ -56,8 +56,10 @@ def test_every_mistake_at_once_with_its_place() -> None:
         ("preset: pair\nfront: alb\nvpc: vpc-1\nsubnets: [subnet-1]\n", "two zones"),
         ("preset: pair\nsubnets: [subnet-1]\n", "without their vpc"),
         ("clusters: [{name: a, type: t2.micro, scale: {desired: 9}}]\n", "desired 9 is not from"),
-        ("clusters: [{name: a, type: t2.micro, count: 1}, {name: a, type: t2.micro, count: 1}]\n",
-         "two clusters are called 'a'"),
+        (
+            "clusters:\n" + 2 * "- {name: a, type: t2.micro, count: 1}\n",
+            "two clusters are called 'a'",
+        ),
         ("preset: pair\naccess: [10.0.0.1/8]\n", "host bits set"),
         ("preset: pair\naccess: [10.0.0.0/8, 10.0.0.0/8]\n", "named twice"),
         ("preset: pair\nvpc: vpc-1\nsubnets: [subnet-1, subnet-1]\n", "subnet-1 is named twice"),
@@ -67,8 +69,10 @@ def test_every_mistake_at_once_with_its_place() -> None:
         ("preset: pair\nalb: {deregistration_delay_s: 3601}\n", "less than or equal to 3600"),
         ("preset: pair\nalb: {algorithm: fastest}\n", "'round_robin'"),
         ("preset: pair\nalb: {stickiness: true}\n", "unknown key"),
-        ("front: alb\nclusters: [{name: abcdefghijklmnopqrstuvw, type: t2.micro, count: 1}]\n",
-         "at most 32; choose shorter names"),
+        (
+            "front: alb\nclusters: [{name: abcdefghijklmnopqrstuvw, type: t2.micro, count: 1}]\n",
+            "at most 32; choose shorter names",
+        ),
         ("preset: pair\nimage_tag: {worker: 'a b'}\n", "image_tag.worker"),
         ("preset: pair\nimage_tag: {workers: a}\n", "did you mean 'worker'?"),
         ("preset: pair\nregion: Ireland\n", "does not have the form"),
@@ -76,7 +80,7 @@ def test_every_mistake_at_once_with_its_place() -> None:
         ("preset: [", "not YAML"),
         ("preset: pair\nttl: 1m\n", "greater than or equal to 900"),
     ],
-)  # fmt: skip
+)
 def test_mistakes(text: str, told: str) -> None:
     assert any(told in line for line in problems(HEAD + text))
 

@@ -28,8 +28,8 @@ USER_DATA = """#!/bin/bash
 token=$(curl -sSf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' \\
   http://169.254.169.254/latest/api/token)
 curl -sSf -H "X-aws-ec2-metadata-token: $token" \\
-  http://169.254.169.254/latest/meta-data/instance-id >/root/told
-curl -s -o /dev/null -w '%{http_code}' http://169.254.169.254/latest/meta-data/ >/root/untold
+  http://169.254.169.254/latest/meta-data/instance-id >/run/told
+curl -s -o /dev/null -w '%{http_code}' http://169.254.169.254/latest/meta-data/ >/run/untold
 echo "steelyard-test: booted" >/dev/console
 """
 
@@ -113,7 +113,7 @@ def _boot(aws: Aws) -> str:
     ident = str(answer["Instances"][0]["InstanceId"])
     _until(_is(aws, ident, "running"), "it does not run")
     _until(
-        lambda: _run(aws, ident, "test -s /root/untold")["Status"] == "Success",
+        lambda: _run(aws, ident, "test -s /run/untold")["Status"] == "Success",
         "its user data does not run",
     )
     return ident
@@ -121,8 +121,8 @@ def _boot(aws: Aws) -> str:
 
 def test_a_machine_boots_and_goes(aws: Aws, engine: docker.DockerClient, folder: Path) -> None:
     ident = _boot(aws)
-    assert _run(aws, ident, "cat /root/told")["StandardOutputContent"] == ident
-    assert _run(aws, ident, "cat /root/untold")["StandardOutputContent"] == "401"
+    assert _run(aws, ident, "cat /run/told")["StandardOutputContent"] == ident
+    assert _run(aws, ident, "cat /run/untold")["StandardOutputContent"] == "401"
     waits = _run(aws, ident, "shutdown -h +30 && systemctl is-active shutdown-later.timer")
     assert waits["StandardOutputContent"] == "active\n"
     failed = _run(aws, ident, "echo no >&2; exit 3")
