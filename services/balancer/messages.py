@@ -23,7 +23,7 @@ import msgspec
 
 from services.balancer.config import Config
 
-SLICE: Final = 64
+SLICE: Final = 16
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -155,19 +155,33 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
+    def add(self, data: bytes) -> None:
+        """Bytes that were read."""
+        self._buffer += data
+
+    @property
+    def ready(self) -> bool:
+        """A whole frame is there, or what cannot become one."""
+        buffer = self._buffer
+        return len(buffer) >= 4 and (
+            len(buffer) - 4 >= (size := self._size()) or size > MAX_FRAME_BYTES
+        )
+
+    def next(self) -> Message | None:
+        """The first message that is whole; None while none is."""
+        if not self.ready:
+            return None
+        buffer, size = self._buffer, self._size()
+        if size > MAX_FRAME_BYTES:
+            raise ValueError(f"frame of {size} bytes is over the limit of {MAX_FRAME_BYTES}")
+        message = _decoder.decode(bytes(buffer[4 : 4 + size]))
+        del buffer[: 4 + size]  # moves nothing: a bytearray's start can be moved
+        return message
+
     def feed(self, data: bytes) -> list[Message]:
         """All the messages that `data` completes, in order."""
-        buffer = self._buffer
-        buffer += data
-        messages: list[Message] = []
-        start = 0
-        while len(buffer) - start >= 4:
-            size = int.from_bytes(buffer[start : start + 4], "big")
-            if size > MAX_FRAME_BYTES:
-                raise ValueError(f"frame of {size} bytes is over the limit of {MAX_FRAME_BYTES}")
-            if len(buffer) - start - 4 < size:
-                break
-            messages.append(_decoder.decode(bytes(buffer[start + 4 : start + 4 + size])))
-            start += 4 + size
-        del buffer[:start]
-        return messages
+        self.add(data)
+        return list(iter(self.next, None))
+
+    def _size(self) -> int:
+        return int.from_bytes(self._buffer[:4], "big")

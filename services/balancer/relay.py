@@ -23,7 +23,7 @@ from services.balancer.messages import (
     TargetPicture,
 )
 
-MAX_QUEUED: Final = 256  # differences that wait for a slow child before a full picture is cheaper
+MAX_QUEUED: Final = 1024  # differences that wait for a slow child before a full picture is cheaper
 
 
 class FleetPicture:

@@ -35,7 +35,7 @@ from services.balancer.dataplane.probes import Probe, probers
 from services.balancer.dataplane.route import Router
 from services.balancer.dataplane.rules import put_in_force
 from services.balancer.ledger import ClusterCell, Ledger, ProcessCell
-from services.balancer.messages import Membership, Probes, TargetPicture
+from services.balancer.messages import SLICE, Membership, Probes, TargetPicture
 from services.balancer.room import Room
 
 if TYPE_CHECKING:
@@ -236,17 +236,27 @@ class Plane:
 
     def publish(self) -> None:
         """Write all counts where the control plane reads them."""
+        for _ in self.publishing():
+            pass
+
+    def publishing(self) -> Iterator[None]:
+        """As `publish`, in steps of at most SLICE targets."""
         self.counters.cells[_REQUESTS] = self.requests
         if self.access is not None:
             self.access.publish()
-        for name, cluster in self.clusters.items():
+        for name, cluster in list(self.clusters.items()):
             cells = self.ledger.cluster(self.row, self._columns[name])
             cluster.counts[ClusterCell.PENDING] = cluster.room.own
             cluster.counts[ClusterCell.QUEUED] = len(cluster.room.waiting)
             for cell, value in enumerate(cluster.counts):
                 cells[cell] = value
-            for target in cluster.targets.values():
-                target.publish()
+        for cluster in list(self.clusters.values()):
+            targets = list(cluster.targets.values())
+            for start in range(0, len(targets), SLICE):
+                for target in targets[start : start + SLICE]:
+                    if cluster.targets.get(target.id) is target:  # else another may have its slot
+                        target.publish()
+                yield
 
     # -- clients -----------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ _LATENCY_EWMA: Final = int(TargetCell.LATENCY_EWMA_US)
 class PooledTarget(Target):
     """A target with this process's connections to it; the last one used is the next one taken."""
 
-    __slots__ = ("_cells", "counts", "heard_at", "idle", "probe_after")
+    __slots__ = ("_cells", "_published", "counts", "heard_at", "idle", "probe_after")
 
     def __init__(self, picture: TargetPicture, plane: Plane) -> None:
         super().__init__(
@@ -32,6 +32,7 @@ class PooledTarget(Target):
         self._cells = plane.ledger.target(plane.row, picture.slot)
         # A process that takes over a dead one's row counts on from there.
         self.counts: list[int] = self._cells.tolist()
+        self._published = self.counts.copy()
         self.idle: list[TargetConnection] = []
         self.heard_at = 0.0  # its last load report, if the policy wants any
         self.probe_after = 0.0  # not before this
@@ -50,10 +51,14 @@ class PooledTarget(Target):
         self.counts[_EJECTIONS + cause] += 1
 
     def publish(self) -> None:
-        """Write the counts where the control plane reads them."""
-        self.counts[_EJECTED] = self.ejected
-        self.counts[_LATENCY_EWMA] = int(self.load.estimate_s() * 1e6)
-        for cell, count in enumerate(self.counts):
+        """Write the counts where the control plane reads them, if they have changed."""
+        counts = self.counts
+        counts[_EJECTED] = int(self.ejected)
+        counts[_LATENCY_EWMA] = int(self.load.estimate_s() * 1e6)
+        if counts == self._published:
+            return
+        self._published = counts.copy()
+        for cell, count in enumerate(counts):
             self._cells[cell] = count
 
     def close_idle(self) -> None:

@@ -126,8 +126,8 @@ class Process:
             backlog=BACKLOG,
         )
         # Everything so far lives as long as the process: keep the collector away from it.
-        gc.collect()
         gc.freeze()
+        gc.enable()
         if self._hub is not None:
             self._hub.send(Ready(pid=os.getpid()))
 
@@ -150,7 +150,8 @@ class Process:
         cells = self._ledger.process(self._row)
         while True:
             if self._plane is not None:
-                self._plane.publish()
+                for _ in self._plane.publishing():
+                    await asyncio.sleep(0)
             cells[ProcessCell.CPU_US] = time.process_time_ns() // 1000
             cells[ProcessCell.TASKS] = len(asyncio.all_tasks())
             await asyncio.sleep(_PUBLISH_EVERY_S)
@@ -166,6 +167,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.set_threshold(20_000, 20, 50)
+    gc.collect()  # what importing left; what comes until `_listen` is there to stay
+    gc.disable()
     uvloop.run(_run(args))
 
 

@@ -9,25 +9,26 @@ that has more than `bound` times its fair share of what is pending is passed ove
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from math import ceil
 from random import Random
+from struct import unpack
 from typing import ClassVar, Final
 
 from services.balancer.load import Load
 from services.balancer.pick.p2c import draw_two
 from services.balancer.pick.parameters import Parameter, number, text, whole
 from services.balancer.pick.policy import T
+from services.balancer.pick.ring import ARCS, Ring, arc_of
 from services.balancer.target import Target
 
 KEY_FROM: Final = "client"
 BOUND: Final = 1.25  # the paper's own deployment; HAProxy's hash-balance-factor has 1.5 for it
 POINTS: Final = 96  # per target and unit of weight: shares differ by about 1 / sqrt(96) = 10 %
 _MOST_POINTS: Final = 8192  # of one target, whatever its weight
-_POINT_BYTES: Final = 8
-_DIGEST_BYTES: Final = 64  # so that one makes eight points
+_POINTS_FORMAT: Final = ">8Q"  # of one digest's 64 bytes
+_POINTS_OF_ONE: Final = 8
 _KEY_FROM: Final = re.compile(r"client|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -37,15 +38,11 @@ def _key_from(value: str) -> str | None:
     return f"must be client, header:NAME or cookie:NAME, is {value!r}"
 
 
-def _points(target: Target, points: int) -> Iterator[int]:
+def _points(target: Target, weight: int, points: int) -> Iterator[int]:
     """Where a target stands: a function of its address alone, so every balancer has the same."""
     name = f"{target.host}:{target.port}#".encode()
-    for block in range(
-        ceil(min(points * target.weight, _MOST_POINTS) / (_DIGEST_BYTES // _POINT_BYTES))
-    ):
-        digest = blake2b(name + b"%d" % block, digest_size=_DIGEST_BYTES).digest()
-        for start in range(0, _DIGEST_BYTES, _POINT_BYTES):
-            yield int.from_bytes(digest[start : start + _POINT_BYTES], "big")
+    for block in range(ceil(min(points * weight, _MOST_POINTS) / _POINTS_OF_ONE)):
+        yield from unpack(_POINTS_FORMAT, blake2b(name + b"%d" % block).digest())
 
 
 class Counted(Load):
@@ -104,28 +101,23 @@ class ConsistentHash:
         self._per_target = points
         self._weights: dict[Target, int] = {}  # of all members, as they joined
         self._weight = 0
-        self._ring: list[int] = []
-        self._at: dict[int, Target] = {}
-        self._new: list[Target] = []  # joined, not on the ring yet
+        self._ring = Ring()
 
     def load_of(self, target: Target) -> Counted:
         """What it goes by."""
         return Counted(self)
 
     def joined(self, target: Target) -> None:
-        """It takes its places at the next pick, together with all who joined since the last."""
-        self._weights[target] = target.weight
-        self._weight += target.weight
-        self._new.append(target)
+        """It takes its places, and with them the keys that come after those before it."""
+        weight = self._weights[target] = target.weight
+        self._weight += weight
+        self._ring.place(target, _points(target, weight, self._per_target))
 
     def left(self, target: Target) -> None:
         """Its keys go to their next."""
-        self._weight -= self._weights.pop(target)
-        if target in self._new:
-            self._new.remove(target)
-            return
-        self._at = {point: one for point, one in self._at.items() if one is not target}
-        self._ring = [point for point in self._ring if point in self._at]
+        weight = self._weights.pop(target)
+        self._weight -= weight
+        self._ring.remove(target, _points(target, weight, self._per_target))
 
     def pick(self, candidates: Sequence[T], now: float, rng: Random) -> T:
         """A request that has no key: two at random, fewer pending. O(1)."""
@@ -138,34 +130,27 @@ class ConsistentHash:
         """O(log n) while few targets are above their bound; O(n) among some of the eligible."""
         if not self._weights:  # nobody tells who is eligible
             return self._alone(candidates).pick_keyed(key, candidates, now, rng)
-        if self._new:
-            self._place_new()
         among = None if len(candidates) == len(self._weights) else frozenset(candidates)
         return self._walk(key, among)  # type: ignore[return-value] # members are candidates
 
     def _walk(self, key: bytes, among: Collection[Target] | None) -> Target:
-        ring, at = self._ring, self._at
+        ring = self._ring
         share = self._bound * (self.pending + 1) / self._weight
         point = int.from_bytes(blake2b(key, digest_size=8).digest(), "big")
-        start = bisect_right(ring, point)
+        arc, place = arc_of(point), ring.after(point)
         first: Target | None = None
-        for place in range(
-            start - len(ring), start
-        ):  # negative: from the end, so all the way round
-            target = at[ring[place]]
-            if among is None or target in among:
-                if target.own < ceil(share * self._weights[target]):
-                    return target
-                first = first or target
+        for _ in range(ARCS + 1):  # all the way round, and to where it began
+            points = ring.of_arc(arc)
+            while place < len(points):
+                target = ring.owner(arc, points[place])
+                if among is None or target in among:
+                    if target.own < ceil(share * self._weights[target]):
+                        return target
+                    first = first or target
+                place += 1
+            arc, place = (arc + 1) % ARCS, 0
         assert first is not None  # noqa: S101 - candidates are never empty, and all on the ring
         return first  # of some, when each is above its bound
-
-    def _place_new(self) -> None:
-        for target in self._new:
-            for point in _points(target, self._per_target):
-                self._at[point] = target
-        self._new.clear()
-        self._ring = sorted(self._at)
 
     def _alone(self, candidates: Sequence[Target]) -> ConsistentHash:
         """One that was told of these and of no others."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from services.balancer.config import ClusterConfig, Config
-from services.balancer.ledger import ClusterCell
+from services.balancer.ledger import ClusterCell, TargetCell
+from services.balancer.messages import SLICE, Membership
 from tests.balancer.dataplane.stand import data_plane
+from tests.balancer.made import picture
 
 
 def clusters(*names: str) -> Config:
@@ -29,3 +31,25 @@ async def test_counts_follow_their_cluster_through_a_reload() -> None:
         plane.configure(clusters("d", "a"), {"d": 1, "a": 0})
         assert refused()[:2] == [1, 3]  # the supervisor's word counts
         assert plane.clusters["d"].room.cell[ClusterCell.RETRIES_REFUSED] == 3
+
+
+async def test_many_targets_are_published_in_steps() -> None:
+    async with data_plane(config=clusters("c")) as stand:
+        plane = stand.plane
+        plane.member(
+            Membership(
+                version=1, full=True, last=True, upserts=tuple(picture(n) for n in range(100))
+            )
+        )
+        for target in plane.clusters["c"].targets.values():
+            target.counts[TargetCell.REQUESTS] = target.slot + 1
+        published: list[int] = []
+        for step, _ in enumerate(plane.publishing()):
+            seen = [plane.ledger.target(0, n)[TargetCell.REQUESTS] for n in range(100)]
+            published.append(sum(map(bool, seen)))
+            if step == 0:  # whoever leaves meanwhile writes no more: its slot may be another's
+                plane.member(
+                    Membership(version=2, full=False, last=True, removes=(picture(99).id,))
+                )
+                plane.ledger.zero_target(99)
+        assert published == [*range(SLICE, 99, SLICE), 99]
