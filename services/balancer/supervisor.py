@@ -111,6 +111,7 @@ class Supervisor:
         }
         for number, handler in handlers.items():
             loop.add_signal_handler(number, handler)
+        self._reap()  # an orphan that died before there was a handler to hear of it
         try:
             _log.info(
                 "balancer started",

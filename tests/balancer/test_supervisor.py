@@ -257,24 +257,52 @@ async def test_a_crash_loop_slows_down_and_hurts_nobody_else(tmp_path: Path) -> 
         assert await run.exit_code() == 0
 
 
-async def test_orphans_are_reaped(tmp_path: Path) -> None:
-    """As PID 1 the supervisor inherits them; here it is made a subreaper to the same effect."""
+@asynccontextmanager
+async def adopted(folder: Path, life: str) -> AsyncIterator[Run]:
+    """With an orphan that does `life`: the supervisor is made a subreaper, to PID 1's effect."""
     adopt = (
-        "import ctypes, os, runpy, sys, time\n"
+        "import ctypes, os, runpy, time\n"
         "ctypes.CDLL(None).prctl(36, 1)\n"  # PR_SET_CHILD_SUBREAPER
         "if os.fork() == 0:\n"
-        "    if os.fork() == 0:\n"
-        "        time.sleep(2)\n"
+        "    orphan = os.fork()\n"
+        f"    {life} if orphan == 0 else print(orphan, flush=True)\n"
         "    os._exit(0)\n"
         "os.wait()\n"
         "runpy.run_module('tests.balancer.stub_supervisor', run_name='__main__', alter_sys=True)\n"
     )
-    async with supervised(tmp_path, 1, command=("-c", adopt)) as run:
-        stat = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children")
-        await wait_until(lambda: len(stat.read_text().split()) == 3, "two children, one orphan")
-        await wait_until(lambda: len(stat.read_text().split()) == 2, "the orphan's end")
-        assert run.events("child ended") == []
+    async with supervised(folder, 1, command=("-c", adopt)) as run:
+        yield run
+
+
+async def orphan_of(run: Run) -> int:
+    """Its process id: the first line."""
+    await wait_until(lambda: "\n" in run.log.read_text(), "the orphan")
+    return int(run.log.read_text().split("\n", 1)[0])
+
+
+def is_there(pid: int) -> bool:
+    """Running, or dead and not collected."""
+    return Path(f"/proc/{pid}").exists()
+
+
+async def test_orphans_are_reaped(tmp_path: Path) -> None:
+    async with adopted(tmp_path, "time.sleep(120)") as run:
+        orphan = await orphan_of(run)
         await run.wait_kinds("control", "processes")
+        assert is_there(orphan)
+        os.kill(orphan, signal.SIGKILL)
+        await wait_until(lambda: not is_there(orphan), "the orphan's end")
+        assert run.events("child ended") == []
+        run.process.send_signal(signal.SIGTERM)
+        assert await run.exit_code() == 0
+
+
+async def test_an_orphan_that_died_before_the_supervisor_listened_is_reaped(tmp_path: Path) -> None:
+    async with adopted(tmp_path, "os._exit(0)") as run:
+        orphan = await orphan_of(run)
+        await run.wait_kinds("control", "processes")
+        await wait_until(lambda: not is_there(orphan), "the orphan's end")
+        assert run.events("child ended") == []
         run.process.send_signal(signal.SIGTERM)
         assert await run.exit_code() == 0
 
