@@ -132,13 +132,11 @@ async def test_a_long_picture_lets_others_have_their_turns(ends: tuple[End, End]
         if len(other.heard) < 50:
             asyncio.get_running_loop().call_soon(turn)
 
+    turn()
     for pid in range(50):
         one.hub.send(Ready(pid=pid))
-    await wait_until(lambda: bool(other.heard), "the first message")
-    heard = len(other.heard)
-    turn()
     await wait_until(lambda: len(other.heard) == 50, "all of them")
     assert [message.pid for message in other.heard if isinstance(message, Ready)] == [*range(50)]
-    assert turns >= 50 - heard
+    assert turns >= 50
     assert one.hub.send(Ready(pid=50))
     await wait_until(lambda: len(other.heard) == 51, "one more: it reads again")
