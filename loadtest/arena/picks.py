@@ -2,13 +2,14 @@
 
 *pick* is the choice alone, with requests pending on half of the targets. *whole* is all that a
 policy costs one request: pick, claim, release, and what is learnt at the begin and the end. The
-best of several rounds counts: what else the machine does can only add.
+best of several rounds counts, the sizes in turn: what else the machine does can only add.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from random import Random
 from typing import Annotated, Final
 
@@ -21,8 +22,8 @@ from services.balancer.pick import POLICIES, build
 from services.balancer.target import Target
 
 SIZES: Final = (10, 100, 1000, 10_000)
-ROUNDS: Final = 7
-BUDGET_LOOKS: Final = 400_000  # targets looked at in a round, were the policy to look at all
+ROUNDS: Final = 15
+PICKS: Final = 4000  # of a round
 LATENCY_S: Final = 0.010
 
 
@@ -56,30 +57,51 @@ def made(policy: str, count: int) -> Cluster[Target]:
     return cluster
 
 
-def cost_us(policy: str, count: int) -> tuple[float, float]:
-    """CPU microseconds of (a pick, the whole) among `count` targets."""
-    cluster, rng, now = made(policy, count), Random(2), 1.0
-    picks = max(200, min(20_000, BUDGET_LOOKS // count))
-    pending: deque[tuple[Target, float]] = deque()
-    best_pick = best_whole = float("inf")
-    for _ in range(ROUNDS):
+class Stand:
+    """A policy among so many targets, with requests pending on half of them."""
+
+    def __init__(self, policy: str, count: int) -> None:
+        self._cluster = made(policy, count)
+        self._rng, self._now = Random(2), 1.0
+        self._step_s = LATENCY_S / count
+        self._pending: deque[tuple[Target, float]] = deque()
+        self._most = count // 2
+        self.pick_us = self.whole_us = float("inf")  # of the best round so far
+        self._whole(self._most + PICKS)
+
+    def round(self) -> None:
+        """Once more, and the better of both counts."""
         start = time.thread_time()
+        self._whole(PICKS)
+        whole_us = (time.thread_time() - start) / PICKS * 1e6
+        choose, candidates = self._cluster.policy.pick, self._cluster.eligible
+        now, rng = self._now, self._rng
+        start = time.thread_time()
+        for _ in range(PICKS):
+            choose(candidates, now, rng)
+        pick_us = (time.thread_time() - start) / PICKS * 1e6
+        self.pick_us, self.whole_us = min(self.pick_us, pick_us), min(self.whole_us, whole_us)
+
+    def _whole(self, picks: int) -> None:
+        pending = self._pending
         for _ in range(picks):
-            now += LATENCY_S / count
-            chosen = cluster.pick(now, rng)
+            self._now += self._step_s
+            chosen = self._cluster.pick(self._now, self._rng)
             assert chosen is not None  # noqa: S101 - all are healthy
-            pending.append((chosen, now))
-            if len(pending) > count // 2:
+            pending.append((chosen, self._now))
+            if len(pending) > self._most:
                 done, began = pending.popleft()
                 done.release()
-                done.load.succeed(now - began, now)
-        best_whole = min(best_whole, time.thread_time() - start)
-        choose, candidates = cluster.policy.pick, cluster.eligible
-        start = time.thread_time()
-        for _ in range(picks):
-            choose(candidates, now, rng)
-        best_pick = min(best_pick, time.thread_time() - start)
-    return best_pick / picks * 1e6, best_whole / picks * 1e6
+                done.load.succeed(self._now - began, self._now)
+
+
+def costs(policy: str, sizes: Sequence[int] = SIZES, rounds: int = ROUNDS) -> list[Stand]:
+    """What a policy costs among each number of targets, measured in turn."""
+    stands = [Stand(policy, size) for size in sizes]
+    for _ in range(rounds):
+        for stand in stands:
+            stand.round()
+    return stands
 
 
 def main(
@@ -92,8 +114,8 @@ def main(
     counts = [int(size) for size in sizes.split(",")]
     print("policy".ljust(22), *(f"{count:>7,} targets" for count in counts))
     for policy in policies.split(","):
-        cells = [cost_us(policy, count) for count in counts]
-        print(policy.ljust(22), *(f"{pick:6.2f} /{whole:7.2f}" for pick, whole in cells))
+        cells = costs(policy, counts)
+        print(policy.ljust(22), *(f"{c.pick_us:6.2f} /{c.whole_us:7.2f}" for c in cells))
 
 
 if __name__ == "__main__":

@@ -21,15 +21,7 @@ from tests.balancer.made import cluster, picture, target
 
 HERDS: Final = ("fastest", "lowest_cpu")  # which send all to one, on purpose
 FAIR: Final = [name for name in POLICIES if name not in HERDS]
-CONSTANT_COST: Final = (
-    "round_robin",
-    "weighted_round_robin",
-    "random",
-    "p2c",
-    "peak_ewma",
-    "least_pending",
-    "steelyard",
-)
+CONSTANT_COST: Final = [name for name in POLICIES if name != "consistent_hash"]  # see its own test
 
 every = pytest.mark.parametrize("name", POLICIES)
 fair = pytest.mark.parametrize("name", FAIR)
