@@ -60,16 +60,17 @@ class LowestCpu(Ranked):
         cpus = [reported_cpu(candidate) for candidate in candidates]
         known = [cpu for cpu in cpus if cpu is not None]
         lowest = min(known, default=0.0)
-        mean = sum(known) / len(known) if known else 0.0
+        alike = max(known, default=0.0) <= lowest  # then the mean is the lowest, too
         best = [
             candidate
             for candidate, cpu in zip(candidates, cpus, strict=True)
-            if (mean if cpu is None else cpu) <= lowest
+            if (alike if cpu is None else cpu <= lowest)
         ]
         return best[int(drawn * len(best))]
 
     def _ranked(self, drawn: float) -> Target:
         best = self._known.lowest()
+        # As in `pick`: the mean is the lowest when all are alike.
         others = self._unknown.lowest() if self._known.numbers <= 1 else []
-        place = int(drawn * (len(best) + len(others)))  # the mean is the lowest when all are alike
+        place = int(drawn * (len(best) + len(others)))
         return best[place] if place < len(best) else others[place - len(best)]
