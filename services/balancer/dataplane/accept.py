@@ -7,12 +7,14 @@ go out in the order of their requests.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, cast
 
 from services.balancer.dataplane.chunked import BadChunk
 from services.balancer.dataplane.client import ClientSide
 from services.balancer.dataplane.errors import BadRequest, Refusal, answer, response
 from services.balancer.dataplane.exchange import Exchange
+from services.balancer.dataplane.heads import HEAD_BYTES, RequestHead
 from services.balancer.dataplane.http1 import REQUEST_HEAD, SLASH, UNUSUAL, Fields, check_request
 from services.balancer.dataplane.logged import LEFT, OWN, LoggedExchange, tell, tell_unread
 from services.balancer.dataplane.tunnel import offer
@@ -121,10 +123,43 @@ class ClientConnection(ClientSide):
 
     def _receive(self, data: bytes, at: int = 0) -> None:
         """Find one request head, at `at`, and start on it."""
-        match = REQUEST_HEAD.match(data, at)
-        if match is None:
-            self._receive_partial(data[at:])
-            return
+        plane = self._plane
+        size = end = len(data)
+        head = None
+        if size <= HEAD_BYTES and at == 0:
+            head = plane.request_heads.known.get(data)
+        if head is None:
+            match = REQUEST_HEAD.match(data, at)
+            if match is None:
+                self._receive_partial(data[at:])
+                return
+            end = match.end()
+            head = self._read(match)
+            if head is None:
+                return
+        self._buffer = b""
+        if head.close:
+            self.close_after = True
+        plane.requests += 1
+        log = plane.access
+        exchange = self._exchange = (
+            Exchange(plane, self, head) if log is None else LoggedExchange(plane, self, head, log)
+        )
+        if size > end:
+            if not exchange.upload_left:
+                self._buffer = data  # as it is: cut for each of many requests, it would cost
+                self._at = end
+            elif not self._receive_body(exchange, data[end:]):
+                return
+        route = head.route
+        if route is not None and route.destination.cluster is not None:
+            exchange.cluster = route.destination.cluster
+            exchange.place()
+        else:
+            self._answer(exchange, route)
+
+    def _read(self, match: re.Match[bytes]) -> RequestHead | None:
+        """A head that is new to us; None when it was refused."""
         plane = self._plane
         line, method, target, version, section = match.groups()
         try:
@@ -136,35 +171,19 @@ class ClientConnection(ClientSide):
             if fields is None:
                 fields = plane.request_fields.parse(section)
             minor = 1
+            usual = True
             if version == b"0" or fields.odd or method in UNUSUAL or target[0] != SLASH:
+                usual = False
                 minor = int(version)
                 line, target, fields = self._look_closer(method, minor, target, fields)
         except BadRequest as error:
-            self.refuse(error.refusal, error.detail, next(plane.request_ids))
-            return
-        self._buffer = b""
-        if fields.close or (minor == 0 and not fields.keep_alive):  # RFC 9112, 9.3
-            self.close_after = True
-        plane.requests += 1
+            self.refuse(error.refusal, error.detail, plane.request_ids.take())
+            return None
         route = plane.router.find(target, fields.host, fields.onward)
-        log = plane.access
-        exchange = self._exchange = (
-            Exchange(plane, self, line, method, minor, fields)
-            if log is None
-            else LoggedExchange(plane, self, line, method, minor, fields, log)
-        )
-        end = match.end()
-        if len(data) > end:
-            if not exchange.upload_left:
-                self._buffer = data  # as it is: cut for each of many requests, it would cost
-                self._at = end
-            elif not self._receive_body(exchange, data[end:]):
-                return
-        if route is not None and route.destination.cluster is not None:
-            exchange.cluster = route.destination.cluster
-            exchange.place()
-        else:
-            self._answer(exchange, route)
+        head = RequestHead(line, method, minor, fields, route)
+        if usual:
+            plane.request_heads.keep(match[0], head)
+        return head
 
     def _look_closer(
         self, method: bytes, minor: int, target: bytes, fields: Fields
@@ -198,7 +217,7 @@ class ClientConnection(ClientSide):
         if fault is None:
             self._hold(data)
         else:
-            self.refuse(*fault, next(plane.request_ids))
+            self.refuse(*fault, plane.request_ids.take())
 
     def _hold(self, data: bytes) -> None:
         if not self._buffer:  # the clock of a slow head starts with its first byte
@@ -330,7 +349,7 @@ class ClientConnection(ClientSide):
             self._transport.abort()
         elif self._buffer:
             self.refuse(
-                Refusal.HEAD_TIMEOUT, "the head came too slowly", next(self._plane.request_ids)
+                Refusal.HEAD_TIMEOUT, "the head came too slowly", self._plane.request_ids.take()
             )
         else:
             self._transport.close()

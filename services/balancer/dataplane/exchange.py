@@ -11,6 +11,7 @@ from services.balancer.dataplane.dial import dial
 from services.balancer.dataplane.errors import BadResponse, Refusal
 from services.balancer.dataplane.failure import ANSWERING, ENDED, PLACING, SENT, Fallible
 from services.balancer.dataplane.forward import TargetConnection
+from services.balancer.dataplane.heads import RequestHead, ResponseHead
 from services.balancer.dataplane.http1 import Fields
 from services.balancer.dataplane.observe import ANSWERED, Attempt
 from services.balancer.dataplane.pool import PooledTarget
@@ -31,38 +32,32 @@ class Exchange(Fallible):
     """One request and its answer. Holds a claim on a target while an attempt is open."""
 
     __slots__ = (
-        "_line",
+        "_head",
         "_unsent",
         "_upload",
+        "head_only",
         "minor",
         "reusable",
     )
 
-    def __init__(  # noqa: PLR0917 - made for every request: keywords would cost
-        self,
-        plane: Plane,
-        client: ClientConnection,
-        line: bytes,
-        method: bytes,
-        minor: int,
-        fields: Fields,
-    ) -> None:
+    def __init__(self, plane: Plane, client: ClientConnection, head: RequestHead) -> None:
         self._plane = plane
         self._client = client
         self._stage = PLACING
         self._attempt = None
         self._connection = None
-        self._tried = []
+        self._tried = ()
         self._tries = None
         self.arrived = 0.0
         self._unsent = b""  # of the body, read before there was a connection
         self._upload: ChunkedBody | None = None
         self.upload_left = 0
-        self._line = line
-        self.method = method
-        self.minor = minor
-        self.fields = fields
-        self.request_id = next(plane.request_ids)
+        self._head = head
+        self.head_only = head.head_only
+        self.method = head.method
+        self.minor = head.minor
+        self.fields = fields = head.fields
+        self.request_id = plane.request_ids.take()
         self.reusable = False
         if fields.chunked:
             self._upload = ChunkedBody(fields.nominated)
@@ -136,9 +131,11 @@ class Exchange(Fallible):
         if fields.host is None:
             lines = plane.host_line + lines
         # `lines` ends with the name of the request id's field.
-        head = self._line + fields.onward + lines + self.request_id + b"\r\n\r\n"
-        connection.send(self, head + self._unsent)
-        self._unsent = b""
+        data = self._head.ahead_of(lines) + self.request_id + b"\r\n\r\n"
+        if self._unsent:
+            data += self._unsent
+            self._unsent = b""
+        connection.send(self, data)
         if self.upload_left:
             client.deadline = self._in_time(plane.until_body_idle)
             if not connection.blocked:
@@ -220,35 +217,29 @@ class Exchange(Fallible):
         tunnel = Tunnel(plane, self._client, connection, attempt)
         tunnel.begin(head % (status_line, fields.onward, self.fields.upgrade) + data)
 
-    def respond(
-        self,
-        status: int,
-        status_line: bytes,
-        fields: Fields,
-        body: bytes,
-        *,
-        chunked: bool,
-        until_close: bool,
-    ) -> None:
+    def respond(self, head: ResponseHead, body: bytes, *, chunked: bool, until_close: bool) -> None:
         """The final response head, and the first bytes of the body."""
         self._stage = ANSWERING
         attempt = self._attempt
         assert attempt is not None  # noqa: S101 - SENT implies it
-        attempt.status = status
+        attempt.status = head.status
         client = self._client
         plane = self._plane
         client.deadline = plane.until_body_idle
         old_client = self.minor == 0
         if until_close or (chunked and old_client) or plane.draining:
             client.close_after = True
+        if client.blocked:  # it has not even taken the answer before this one
+            self.download_blocked()
+        if not (chunked or old_client or client.close_after):
+            client.write(head.whole + body)
+            return
         extra = _CHUNKED_LINE if chunked and not old_client else b""
         if client.close_after:
             extra += _CLOSE_LINE
         elif old_client:
             extra += _KEEP_ALIVE_LINE
-        if client.blocked:  # it has not even taken the answer before this one
-            self.download_blocked()
-        client.write(status_line + fields.onward + extra + b"\r\n" + body)
+        client.write(head.line + head.fields.onward + extra + b"\r\n" + body)
 
     def download(self, data: bytes) -> None:
         """More of the response's body."""

@@ -71,7 +71,7 @@ class Fallible:
     _connection: TargetConnection | None
     _plane: Plane
     _stage: Stage
-    _tried: list[Target]  # and failed
+    _tried: tuple[Target, ...]  # and failed
     _tries: Tries | None
     arrived: float  # when it was first to be placed; 0: not yet
     cluster: Cluster[PooledTarget]
@@ -130,7 +130,7 @@ class Fallible:
             self.place(fresh=True)
         elif cluster.budget.spend(now, cluster.requests):
             plane.counters.retry()
-            self._tried.append(target)
+            self._tried = (*self._tried, target)
             self.place()
         else:
             cluster.counts[_RETRIES_REFUSED] += 1

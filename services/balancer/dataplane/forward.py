@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.balancer.dataplane.chunked import BadChunk, ChunkedBody
 from services.balancer.dataplane.errors import BadResponse, Fault
+from services.balancer.dataplane.heads import ResponseHead
 from services.balancer.dataplane.http1 import (
     BARE_LINE_FEED,
     HEAD_END,
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 MAX_INTERIM: Final = 16  # 1xx answers to one request
 _UNTIL_CLOSE: Final = -1
+_NO_HEAD: Final = -2
 _NEVER: Final = float("inf")
+_UNREADABLE: Final = "no response head that we can read"
 
 
 class TargetConnection:
@@ -56,7 +59,7 @@ class TargetConnection:
         self._transport: asyncio.Transport
         self._exchange: Exchange | None = None
         self._head = b""  # an unfinished response head
-        self._left: int | None = None  # of the body; None: the head is not there yet
+        self._left = _NO_HEAD  # bytes of the body still to come
         self._chunks: ChunkedBody | None = None
         self._interims = 0
         self._place = 0
@@ -75,7 +78,7 @@ class TargetConnection:
     def send(self, exchange: Exchange, data: bytes) -> None:
         """Begin an exchange: the request head and what is there of its body."""
         self._exchange = exchange
-        self._left = None
+        self._left = _NO_HEAD
         self._transport.write(data)
 
     def write(self, data: bytes) -> None:
@@ -169,7 +172,7 @@ class TargetConnection:
         if self._left == _UNTIL_CLOSE and self._chunks is None and exc is None:
             exchange.response_end(None)
         else:
-            heard = self._head or self._left is not None or self._interims
+            heard = self._head or self._left != _NO_HEAD or self._interims
             stale = self.reused and not heard
             exchange.failed(Fault.STALE if stale else Fault.BROKEN)
 
@@ -195,7 +198,7 @@ class TargetConnection:
             self.abort()  # nobody asked: whatever it is, it may not become an answer
             return
         try:
-            if self._left is None:
+            if self._left == _NO_HEAD:
                 self._receive_head(exchange, data)
             else:
                 self._receive_body(exchange, data)
@@ -205,56 +208,73 @@ class TargetConnection:
 
     # -- framing -----------------------------------------------------------------------------------
 
-    def _receive_head(self, exchange: Exchange, data: bytes) -> None:  # noqa: PLR0912 - calls cost
+    def _receive_head(self, exchange: Exchange, data: bytes) -> None:
         if self._head:
             data = self._head + data
             self._head = b""
-        plane = self._plane
         while True:
-            match = RESPONSE_HEAD.match(data)
-            if match is None:
+            end = data.find(HEAD_END) + len(HEAD_END)
+            if end < len(HEAD_END):
                 self._hold_head(data)
                 return
-            line, minor, code, section = match.groups()
-            end = len(line) + len(section) + 2
-            if end > plane.head_bytes:
-                raise BadResponse("response head over the limit")
-            fields = plane.response_fields.known.get(section)
-            if fields is None:
-                section, report = apart(section)
-                fields = plane.response_fields.known.get(section)
-                if fields is None:
-                    fields = plane.response_fields.parse(section)
-                if report is not None and self._target.load.wants_reports:
-                    self._target.heard_at = now = plane.clock()
-                    hear(self._target.load, report, now)
-            status = STATUS[code]
-            if minor == b"0":
-                line = b"HTTP/1.1" + line[8:]
+            head = self._read(data[:end])
             data = data[end:]
-            if status >= 200:
+            if head.status >= 200:
                 break
-            if status == 101 and minor == b"1":
-                exchange.switch(self, line, fields, data)
+            if head.status == 101 and head.minor == 1:
+                exchange.switch(self, head.line, head.fields, data)
                 return
-            self._count_interim(status, fields)
-            exchange.interim(line, fields)
+            self._count_interim(head.status, head.fields)
+            exchange.interim(head.line, head.fields)
             if not data:
                 return
-        exchange.reusable = not fields.close and (minor == b"1" or fields.keep_alive)
-        left = fields.content_length
-        if left is None or status in (204, 304) or exchange.method == b"HEAD":
-            self._frame(exchange, status, minor, fields)
-            left = self._left or 0
-        if left < 0:
-            self._respond(exchange, status, line, fields, data)
-            return
+        exchange.reusable = head.reusable
+        left = head.left
+        if left < 0 or exchange.head_only:
+            left = self._frame(exchange, head)
+            if left < 0:
+                self._respond(exchange, head, data)
+                return
         size = len(data)
         self._left = left - size if left > size else 0
         body = data if left >= size else data[:left]
-        exchange.respond(status, line, fields, body, chunked=False, until_close=False)
+        exchange.respond(head, body, chunked=False, until_close=False)
         if left <= size:
             self._end(exchange, clean=left == size)
+
+    def _read(self, data: bytes) -> ResponseHead:
+        """A whole head; what it says of the target's load is heard."""
+        plane = self._plane
+        target = self._target
+        if len(data) > plane.head_bytes:
+            raise BadResponse("response head over the limit")
+        report = None
+        if target.reports:
+            data, report = apart(data)
+        head = plane.response_heads.known.get(data)
+        if head is None:
+            if report is None:
+                data, report = apart(data)
+            target.reports = report is not None
+            head = self._read_new(data)
+        if report is not None and target.load.wants_reports:
+            target.heard_at = now = plane.clock()
+            hear(target.load, report, now)
+        return head
+
+    def _read_new(self, data: bytes) -> ResponseHead:
+        """One that is new to us."""
+        plane = self._plane
+        match = RESPONSE_HEAD.match(data)
+        if match is None:
+            raise BadResponse(_UNREADABLE)
+        line, minor, code, section = match.groups()
+        fields = plane.response_fields.known.get(section)
+        if fields is None:
+            fields = plane.response_fields.parse(section)
+        head = ResponseHead(line, STATUS[code], int(minor), fields)
+        plane.response_heads.keep(data, head)
+        return head
 
     def _count_interim(self, status: int, fields: Fields) -> None:
         """One more 1xx; refused are those that change the protocol or announce a body."""
@@ -268,37 +288,38 @@ class TargetConnection:
         """Keep an unfinished head, unless it cannot become one within the limit."""
         if (
             len(data) > self._plane.head_bytes
-            or HEAD_END in data
             or BARE_LINE_FEED.search(data) is not None
             or not b"HTTP/1.".startswith(data[:7])
         ):
-            raise BadResponse("no response head that we can read")
+            raise BadResponse(_UNREADABLE)
         self._head = data
 
-    def _frame(self, exchange: Exchange, status: int, minor: bytes, fields: Fields) -> None:
-        """How the body is framed when it is not by Content-Length alone (RFC 9112, 6.3)."""
-        if minor == b"0" and fields.chunked:
-            raise BadResponse("Transfer-Encoding in HTTP/1.0")
-        if not response_has_body(exchange.method, status):
-            if status == 204 and (fields.content_length or fields.chunked):
-                raise BadResponse("a 204 that announces a body")
-            self._left = 0
-        else:
-            self._left = _UNTIL_CLOSE
-            if fields.chunked:
-                self._chunks = ChunkedBody(fields.nominated, payload_only=exchange.minor == 0)
+    def _frame(self, exchange: Exchange, head: ResponseHead) -> int:
+        """How the body is framed when it is not by Content-Length alone (RFC 9112, 6.3).
 
-    def _respond(
-        self, exchange: Exchange, status: int, line: bytes, fields: Fields, data: bytes
-    ) -> None:
+        Gives 0 when there is none; else it ends by its chunks, or with the connection.
+        """
+        fields = head.fields
+        if head.minor == 0 and fields.chunked:
+            raise BadResponse("Transfer-Encoding in HTTP/1.0")
+        if not response_has_body(exchange.method, head.status):
+            if head.status == 204 and (fields.content_length or fields.chunked):
+                raise BadResponse("a 204 that announces a body")
+            return 0
+        self._left = _UNTIL_CLOSE
+        if fields.chunked:
+            self._chunks = ChunkedBody(fields.nominated, payload_only=exchange.minor == 0)
+        return _UNTIL_CLOSE
+
+    def _respond(self, exchange: Exchange, head: ResponseHead, data: bytes) -> None:
         """Hand on a head whose body ends by its chunks, or with the connection."""
         chunks = self._chunks
         if chunks is None:
             exchange.reusable = False
-            exchange.respond(status, line, fields, data, chunked=False, until_close=True)
+            exchange.respond(head, data, chunked=False, until_close=True)
             return
         body = chunks.feed(data)
-        exchange.respond(status, line, fields, body, chunked=True, until_close=False)
+        exchange.respond(head, body, chunked=True, until_close=False)
         if chunks.done:
             self._end(exchange, clean=not chunks.rest)
 
@@ -315,7 +336,6 @@ class TargetConnection:
         if left == _UNTIL_CLOSE:
             exchange.download(data)
             return
-        assert left is not None  # noqa: S101 - the caller looked
         if len(data) < left:
             self._left = left - len(data)
             exchange.download(data)

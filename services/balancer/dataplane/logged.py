@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.balancer.dataplane.access_log import AccessLog, Line, micro, path_of
 from services.balancer.dataplane.exchange import Exchange
+from services.balancer.dataplane.heads import RequestHead, ResponseHead
 from services.balancer.dataplane.http1 import Fields
 
 if TYPE_CHECKING:
@@ -38,17 +39,10 @@ class LoggedExchange(Exchange):
         "_target",
     )
 
-    def __init__(  # noqa: PLR0917 - as its base
-        self,
-        plane: Plane,
-        client: ClientConnection,
-        line: bytes,
-        method: bytes,
-        minor: int,
-        fields: Fields,
-        log: AccessLog,
+    def __init__(
+        self, plane: Plane, client: ClientConnection, head: RequestHead, log: AccessLog
     ) -> None:
-        super().__init__(plane, client, line, method, minor, fields)
+        super().__init__(plane, client, head)
         self._log: AccessLog | None = log  # None once the line is written
         self._target: Target | None = None  # of the last attempt
         self._attempts = 0
@@ -85,22 +79,11 @@ class LoggedExchange(Exchange):
         self._answer_at = self._plane.clock()
         self._status = _SWITCHED
 
-    def respond(
-        self,
-        status: int,
-        status_line: bytes,
-        fields: Fields,
-        body: bytes,
-        *,
-        chunked: bool,
-        until_close: bool,
-    ) -> None:
+    def respond(self, head: ResponseHead, body: bytes, *, chunked: bool, until_close: bool) -> None:
         """The first byte of the answer."""
         self._answer_at = self._plane.clock()
-        self._status = status
-        Exchange.respond(
-            self, status, status_line, fields, body, chunked=chunked, until_close=until_close
-        )
+        self._status = head.status
+        Exchange.respond(self, head, body, chunked=chunked, until_close=until_close)
 
     def response_end(self, connection: TargetConnection | None) -> None:
         """The last."""
@@ -120,7 +103,7 @@ class LoggedExchange(Exchange):
                 micro(log.unix_s(arrived)),
                 self.request_id.decode(),
                 method.decode(),
-                path_of(self._line, method),
+                path_of(self._head.line, method),
                 None if target is None else self.cluster.name,
                 None if target is None else target.id.partition("/")[2],
                 self._attempts,

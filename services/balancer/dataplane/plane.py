@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +21,7 @@ from services.balancer.dataplane.access_log import AccessLog, follow
 from services.balancer.dataplane.cut import cut
 from services.balancer.dataplane.deadlines import PERIOD_S, Deadlines
 from services.balancer.dataplane.forwarding import Forwarding
+from services.balancer.dataplane.heads import Heads, RequestHead, ResponseHead
 from services.balancer.dataplane.http1 import (
     FieldCache,
     parse_request_fields,
@@ -32,6 +32,7 @@ from services.balancer.dataplane.observe import Counters
 from services.balancer.dataplane.origins import Origins
 from services.balancer.dataplane.pool import PooledTarget
 from services.balancer.dataplane.probes import Probe, probers
+from services.balancer.dataplane.request_ids import RequestIds
 from services.balancer.dataplane.route import Router
 from services.balancer.dataplane.rules import put_in_force
 from services.balancer.ledger import ClusterCell, Ledger, ProcessCell
@@ -91,7 +92,7 @@ class Plane:
         self.probing: set[Probe] = set()  # under way
         self.draining = False
         self.clusters: dict[str, Cluster[PooledTarget]] = {}
-        self.request_ids = _request_ids(rng.getrandbits(64))
+        self.request_ids = RequestIds(rng.getrandbits(64))
         self.requests = int(ledger.process(row)[_REQUESTS])  # request heads read whole
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: asyncio.Future[None] | None = None  # done when the last client has left
@@ -113,6 +114,8 @@ class Plane:
         self._columns = columns or assign(self._columns, (c.name for c in config.clusters))
         self.request_fields = FieldCache(parse_request_fields, config.limits.header_count)
         self.response_fields = FieldCache(parse_response_fields, config.limits.header_count)
+        self.request_heads: Heads[RequestHead] = Heads()
+        self.response_heads: Heads[ResponseHead] = Heads()
         self.host_line = b"Host: " + config.listen.encode() + b"\r\n"
         self.upgrades = frozenset(name.lower().encode() for name in config.upgrades)
         self.forwarding = Forwarding(config.trusted_proxies)
@@ -339,15 +342,6 @@ class Plane:
                 target.close_idle()
         if self.access is not None:
             self.access.close()
-
-
-def _request_ids(seed: int) -> Iterator[bytes]:
-    """Unique in the fleet for all that matters: 64 random bits for the process, then a count."""
-    suffixes = [b"%02x" % low for low in range(256)]
-    for high in count():
-        prefix = b"%016x-%x" % (seed, high)
-        for suffix in suffixes:
-            yield prefix + suffix
 
 
 def _period_s(config: Config) -> float:

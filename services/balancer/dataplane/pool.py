@@ -20,7 +20,7 @@ _LATENCY_EWMA: Final = int(TargetCell.LATENCY_EWMA_US)
 class PooledTarget(Target):
     """A target with this process's connections to it; the last one used is the next one taken."""
 
-    __slots__ = ("_cells", "_published", "counts", "heard_at", "idle", "probe_after")
+    __slots__ = ("_cells", "_published", "counts", "heard_at", "idle", "probe_after", "reports")
 
     def __init__(self, picture: TargetPicture, plane: Plane) -> None:
         super().__init__(
@@ -36,6 +36,7 @@ class PooledTarget(Target):
         self.idle: list[TargetConnection] = []
         self.heard_at = 0.0  # its last load report, if the policy wants any
         self.probe_after = 0.0  # not before this
+        self.reports = False  # its last answer had a load report
 
     def take(self) -> TargetConnection | None:
         """An idle connection that is still open; None when a new one must be made."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from services.balancer.config import Config
     from services.balancer.config import Probe as Settings
     from services.balancer.dataplane.forward import TargetConnection
+    from services.balancer.dataplane.heads import ResponseHead
     from services.balancer.dataplane.plane import Plane
     from services.balancer.dataplane.pool import PooledTarget
     from services.balancer.pick.policy import Curious
@@ -100,6 +101,7 @@ class Probe(Exchange):
         self._connection = None
         self._left = _BODY_BYTES
         self.method = b"GET"
+        self.head_only = False
         self.minor = 1
         self.reusable = False
 
@@ -155,16 +157,7 @@ class Probe(Exchange):
         """Raises BadResponse: nothing was offered."""
         raise BadResponse("a switch of protocols that nobody asked for")
 
-    def respond(
-        self,
-        status: int,
-        status_line: bytes,
-        fields: Fields,
-        body: bytes,
-        *,
-        chunked: bool,
-        until_close: bool,
-    ) -> None:
+    def respond(self, head: ResponseHead, body: bytes, *, chunked: bool, until_close: bool) -> None:
         """The head is here, and with it the report."""
         self._left -= len(body)
 

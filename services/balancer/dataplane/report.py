@@ -15,6 +15,7 @@ _NUMBER: Final = rb"=[ \t]*([0-9]{1,9}(?:\.[0-9]{1,9})?)[ \t]*(?:,|\Z)"
 _PENDING: Final = re.compile(rb"[ ,]named_metrics\.pending" + _NUMBER)
 _LATENCY_MS: Final = re.compile(rb"[ ,]named_metrics\.latency_ms" + _NUMBER)
 _CPU: Final = re.compile(rb"[ ,]cpu_utilization" + _NUMBER)
+_AS_MOST: Final = b"\nendpoint-load-metrics:"  # write it: to find that is cheaper
 # A whole field line and the line feed before it; the value by RFC 9110, 5.5.
 _LINE: Final = re.compile(
     rb"\n[eE][nN][dD][pP][oO][iI][nN][tT]-[lL][oO][aA][dD]-[mM][eE][tT][rR][iI][cC][sS]:"
@@ -22,15 +23,16 @@ _LINE: Final = re.compile(
 )
 
 
-def apart(section: bytes) -> tuple[bytes, bytes | None]:
-    """A field section without its (first) load report, and what that says; None when it has none.
+def apart(head: bytes) -> tuple[bytes, bytes | None]:
+    """A response head without its (first) load report, and what that says; None when it has none.
 
     A report is different each time, what is left over the same: so that can be remembered.
     """
-    match = _LINE.search(b"\n" + section)  # so that the first line, too, follows one
+    at = head.find(_AS_MOST)
+    match = _LINE.search(head) if at < 0 else _LINE.match(head, at)
     if match is None:
-        return section, None
-    return section[: match.start()] + section[match.end() - 1 :], match[1].strip(b" \t")
+        return head, None
+    return head[: match.start() + 1] + head[match.end() :], match[1].strip(b" \t")
 
 
 def hear(load: Load, value: bytes, now: float) -> None:
