@@ -13,7 +13,7 @@ doubts is the checks: who is ejected failed real requests, and stays out while t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from random import Random
 from typing import Final, Generic, TypeVar, cast
 
@@ -77,6 +77,7 @@ class Cluster(Generic[T]):
         """
         self.policy = policy
         self.spec = spec
+        self._pick: Callable[[Sequence[T], float, Random], T] = policy.pick
         self.key_from: str | None = getattr(policy, "key_from", None)
         self._load_of: Callable[[Target], Load] | None = getattr(policy, "load_of", None)
         self._joined: Callable[[Target], None] | None = getattr(policy, "joined", None)
@@ -106,11 +107,12 @@ class Cluster(Generic[T]):
         candidates = self.candidates
         if not candidates or (self.room.limit and self.room.full):
             return None
-        if 0 < len(self.ramp) <= len(candidates) / 2:  # when most are new, nobody can spare them
+        ramping = self.ramp.count
+        if ramping and 2 * ramping <= len(candidates):  # when most are new, nobody can spare them
             return self._pick_gently(now, rng, tried)
         for _ in range(REDRAWS):
-            target = self.policy.pick(candidates, now, rng)
-            if target not in tried and target.claim():
+            target = self._pick(candidates, now, rng)
+            if (not tried or target not in tried) and target.claim():
                 if self._begins:
                     target.load.begin(now)
                 return target

@@ -27,32 +27,32 @@ def share(age_s: float, rules: SlowStart) -> float:
 class Ramp(Generic[T]):
     """The targets of one cluster that are still in their slow start."""
 
-    __slots__ = ("_since", "rules")
+    __slots__ = ("_since", "count", "rules")
 
     def __init__(self, rules: SlowStart) -> None:
         self.rules = rules
         self._since: dict[T, float] = {}
+        self.count = 0  # of them: asked for every pick, so it is kept
 
     def __repr__(self) -> str:
         return f"<Ramp of {len(self._since)}>"
-
-    def __len__(self) -> int:
-        return len(self._since)
 
     def begin(self, target: T, now: float) -> None:
         """It may get requests from now on."""
         if self.rules.window_s:
             self._since[target] = now
+            self.count = len(self._since)
 
     def end(self, target: T) -> None:
         """It may not, or not slowly any more."""
         self._since.pop(target, None)
+        self.count = len(self._since)
 
     def tick(self, now: float) -> None:
         """End what is over."""
         for target, since in list(self._since.items()):
             if now - since >= self.rules.window_s:
-                del self._since[target]
+                self.end(target)
 
     def passes_over(self, target: T, now: float, rng: Random) -> bool:
         """Whether this pick of `target` does not count."""

@@ -92,11 +92,11 @@ def test_one_that_all_would_go_to_gets_a_tenth(policy: str) -> None:
 def test_who_returns_starts_slowly_too() -> None:
     made = started("random")
     made.upsert(picture(1, health=Health.UNHEALTHY), version=1)
-    assert len(made.ramp) == 0
+    assert made.ramp.count == 0
     made.upsert(picture(1), version=1)
     assert share_of(made, picture(1).id, 1000.0) < 0.06
     made.upsert(picture(1, draining=True), version=1)
-    assert len(made.ramp) == 0
+    assert made.ramp.count == 0
 
 
 def test_where_most_are_new_nobody_is_spared() -> None:
@@ -105,7 +105,7 @@ def test_where_most_are_new_nobody_is_spared() -> None:
     made.tick(1000.0)
     for number in range(4):
         made.upsert(picture(number), version=1)
-    assert len(made.ramp) == 4
+    assert made.ramp.count == 4
     for number in range(4):
         assert 0.2 < share_of(made, picture(number).id, 1000.0) < 0.3
 
@@ -125,4 +125,4 @@ def test_off_is_off() -> None:
     made = cluster("random", 4)
     made.tick(1000.0)
     made.upsert(picture(9), version=1)
-    assert len(made.ramp) == 0
+    assert made.ramp.count == 0

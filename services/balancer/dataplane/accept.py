@@ -45,6 +45,7 @@ class ClientConnection(ClientSide):
     def connection_made(self, transport: asyncio.Transport) -> None:
         """A client connected; one too many is closed at once."""
         self._transport = transport
+        self._write = transport.write
         plane = self._plane
         name = transport.get_extra_info("peername")
         peer = name[0] if name else "unknown"

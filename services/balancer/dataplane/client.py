@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from services.balancer.dataplane.logged import CUT, tell
@@ -32,6 +33,7 @@ class ClientSide:
         "_place",
         "_plane",
         "_transport",
+        "_write",
         "blocked",
         "close_after",
         "deadline",
@@ -43,6 +45,7 @@ class ClientSide:
     def __init__(self, plane: Plane) -> None:
         self._plane = plane
         self._transport: asyncio.Transport
+        self._write: Callable[[bytes], None]  # the transport's own, looked up once
         self._exchange: Exchange | None = None
         self._buffer = b""  # an unfinished head, or requests sent ahead
         self._at = 0  # where in the buffer they begin; what is before that has been served
@@ -66,7 +69,7 @@ class ClientSide:
 
     def write(self, data: bytes) -> None:
         """Bytes of an answer."""
-        self._transport.write(data)
+        self._write(data)
 
     def pause(self) -> None:
         """Read no more for now."""

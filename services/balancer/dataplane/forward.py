@@ -6,6 +6,7 @@ reading on the other (back-pressure)."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from services.balancer.dataplane.chunked import BadChunk, ChunkedBody
@@ -46,6 +47,7 @@ class TargetConnection:
         "_plane",
         "_target",
         "_transport",
+        "_write",
         "blocked",
         "deadline",
         "lost",
@@ -57,6 +59,7 @@ class TargetConnection:
         self._plane = plane
         self._target = target
         self._transport: asyncio.Transport
+        self._write: Callable[[bytes], None]  # the transport's own, looked up once
         self._exchange: Exchange | None = None
         self._head = b""  # an unfinished response head
         self._left = _NO_HEAD  # bytes of the body still to come
@@ -79,11 +82,11 @@ class TargetConnection:
         """Begin an exchange: the request head and what is there of its body."""
         self._exchange = exchange
         self._left = _NO_HEAD
-        self._transport.write(data)
+        self._write(data)
 
     def write(self, data: bytes) -> None:
         """More of the request's body."""
-        self._transport.write(data)
+        self._write(data)
 
     def pause(self) -> None:
         """The client does not take what we read."""
@@ -154,6 +157,7 @@ class TargetConnection:
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Connected."""
         self._transport = transport
+        self._write = transport.write
         self.deadline = _NEVER
         plane = self._plane
         plane.target_connections += 1
