@@ -5,6 +5,7 @@ The story, in the order of the files:
     machine      which cores there are: the proxy gets one, targets and generator share the rest
     scenario     what is asked: response size, connections, request headers; frozen data
     contenders   who answers: each proxy's program, and its configuration tuned as its docs advise
+    interpreter  the Python that runs ours: the distribution's, as the peers are
     process      a proxy running on its core: started, awaited, its whole tree's CPU read, stopped
     targets      four cheap HTTP targets behind every proxy (one nginx, four ports)
     generate     who asks: wrk in a closed loop; `openloop` at a fixed arrival rate

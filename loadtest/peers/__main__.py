@@ -22,6 +22,7 @@ from loadtest.peers import contenders, report, scenario
 from loadtest.peers.contenders import BASELINE, COMPILED, COMPILED_FOLDER, OURS, Proxy
 from loadtest.peers.generate import OpenLoop, find_wrk
 from loadtest.peers.idle import measure_idle
+from loadtest.peers.interpreter import DISTRIBUTION, best
 from loadtest.peers.machine import Cores, describe, raise_open_files, split_cores
 from loadtest.peers.measure import Run
 from loadtest.peers.process import PeersError, find_program
@@ -61,7 +62,10 @@ def main(
     full: Annotated[bool, typer.Option(help="every scenario, ten rounds, latency")] = False,
     update_docs: Annotated[bool, typer.Option(help=f"rewrite {DOCS} and its plot")] = False,
     policy: Annotated[str, typer.Option(help="of our balancer")] = "peak_ewma",
-    python: Annotated[str, typer.Option(help="interpreter that runs our balancer")] = OURS.program,
+    python: Annotated[
+        str | None,
+        typer.Option(help="runs our balancer; default: the distribution's, if it can load this"),
+    ] = None,
 ) -> None:
     """Our balancer beside HAProxy, nginx, Envoy and Caddy, one core each, in turn."""
     asked = set(parts or Part)
@@ -77,7 +81,9 @@ def main(
     except ValueError:
         raise _end(f"--connections takes whole numbers, not {connections}", EXIT_USAGE) from None
     proxies = tuple(
-        replace(p, program=python, launch=contenders.steelyard(policy, compiled=p is COMPILED))
+        replace(
+            p, program=python or best(), launch=contenders.steelyard(policy, compiled=p is COMPILED)
+        )
         if p in (OURS, COMPILED)
         else p
         for p in proxies
@@ -229,7 +235,8 @@ def _version(proxy: Proxy, program: str) -> str:
             "import platform as p; print(p.python_version(), p.python_compiler())",
         ]
         said = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10)
-        return f"of this tree on Python {said.stdout.strip()}"
+        whose = "the distribution's" if program == DISTRIBUTION else "a"
+        return f"of this tree on {whose} Python {said.stdout.strip()}"
     said = subprocess.run(
         [program, *proxy.version_argv], capture_output=True, text=True, check=False, timeout=10
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.peers.interpreter import environment
 from loadtest.peers.scenario import PREFIX
 
 HOST: Final = "127.0.0.1"
@@ -258,7 +259,7 @@ def steelyard(
         return Launch(
             argv,
             {"balancer.yaml": text},
-            env={"PYTHONPATH": str(COMPILED_FOLDER)} if compiled else {},
+            env=environment(program, *([COMPILED_FOLDER] if compiled else [])),
         )
 
     return launch
