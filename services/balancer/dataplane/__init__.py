@@ -2,7 +2,8 @@
 
 `process` runs one data-plane process and `plane` is what its connections share. Then, in the order
 of a request: `client` is a client's connection and `accept` reads heads from it (`http1` and
-`chunked` are the grammar), `route` finds the cluster, `key` what a policy may go by, `exchange` has
+`chunked` are the grammar, `heads` remembers those that come again, `request_ids` names each
+request), `route` finds the cluster, `key` what a policy may go by, `exchange` has
 a target picked and joins the two sides (`forwarding` says who asks), `dial` opens a connection,
 `forward` is the target's side and `pool` where it rests, `tunnel` joins the two when they leave
 HTTP, `failure` says what follows when an attempt fails and `retry` whether it may be repeated,
