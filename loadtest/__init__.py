@@ -13,7 +13,11 @@ In the order of the files:
 - ``compare``   two or more runs side by side
 - ``report``    results -> ``report.html`` and ``report.md``
 - ``cli``       ``python -m loadtest``
-- ``cycle``     by itself: what a request costs the data plane's own code
+- ``builds``    the same measurement of our code twice: interpreted and compiled
+- ``page``      the parts of docs/ that a command writes
+- ``cycle``     by itself: what a request, and each feature, costs the data plane's own code
+- ``snapshot``  by itself: how a data-plane process takes in a picture of ten thousand targets
+- ``many``      by itself: what ten thousand targets cost beside ten
 
 Without the command line::
 

@@ -7,11 +7,12 @@ best of several rounds counts, the sizes in turn: what else the machine does can
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
 from collections.abc import Sequence
 from random import Random
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -24,6 +25,7 @@ from services.balancer.target import Target
 SIZES: Final = (10, 100, 1000, 10_000)
 ROUNDS: Final = 15
 PICKS: Final = 4000  # of a round
+KEYS: Final = [b"user-%d" % number for number in range(PICKS)]
 LATENCY_S: Final = 0.010
 
 
@@ -63,6 +65,7 @@ class Stand:
     def __init__(self, policy: str, count: int) -> None:
         self._cluster = made(policy, count)
         self._rng, self._now = Random(2), 1.0
+        self._keyed = hasattr(self._cluster.policy, "pick_keyed")
         self._step_s = LATENCY_S / count
         self._pending: deque[tuple[Target, float]] = deque()
         self._most = count // 2
@@ -74,11 +77,16 @@ class Stand:
         start = time.thread_time()
         self._whole(PICKS)
         whole_us = (time.thread_time() - start) / PICKS * 1e6
-        choose, candidates = self._cluster.policy.pick, self._cluster.eligible
-        now, rng = self._now, self._rng
+        policy: Any = self._cluster.policy
+        candidates, now, rng = self._cluster.eligible, self._now, self._rng
+        choose, choose_keyed = policy.pick, getattr(policy, "pick_keyed", None)
         start = time.thread_time()
-        for _ in range(PICKS):
-            choose(candidates, now, rng)
+        if choose_keyed is None:
+            for _ in range(PICKS):
+                choose(candidates, now, rng)
+        else:
+            for key in KEYS:
+                choose_keyed(key, candidates, now, rng)
         pick_us = (time.thread_time() - start) / PICKS * 1e6
         self.pick_us, self.whole_us = min(self.pick_us, pick_us), min(self.whole_us, whole_us)
 
@@ -86,7 +94,8 @@ class Stand:
         pending = self._pending
         for _ in range(picks):
             self._now += self._step_s
-            chosen = self._cluster.pick(self._now, self._rng)
+            key = KEYS[len(pending) % PICKS] if self._keyed else b""
+            chosen = self._cluster.pick_keyed(key, self._now, self._rng)
             assert chosen is not None  # noqa: S101 - all are healthy
             pending.append((chosen, self._now))
             if len(pending) > self._most:
@@ -105,13 +114,25 @@ def costs(policy: str, sizes: Sequence[int] = SIZES, rounds: int = ROUNDS) -> li
 
 
 def main(
+    *,
     policies: Annotated[str, typer.Option(help="by comma")] = ",".join(POLICIES),
     sizes: Annotated[str, typer.Option(help="numbers of targets, by comma")] = ",".join(
         map(str, SIZES)
     ),
+    json_: Annotated[
+        bool, typer.Option("--json", help="by policy: pick, whole, pick, ...")
+    ] = False,
 ) -> None:
     """Print a table: a row for each policy, pick / whole for each number of targets."""
     counts = [int(size) for size in sizes.split(",")]
+    if json_:
+        found = {policy: costs(policy, counts) for policy in policies.split(",")}
+        us = {
+            name: [us for c in cells for us in (c.pick_us, c.whole_us)]
+            for name, cells in found.items()
+        }
+        print(json.dumps(us))
+        return
     print("policy".ljust(22), *(f"{count:>7,} targets" for count in counts))
     for policy in policies.split(","):
         cells = costs(policy, counts)

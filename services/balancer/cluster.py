@@ -190,10 +190,9 @@ class Cluster(Generic[T]):
             self._put(target)
         return target
 
-    def sweep(self, version: int) -> list[T]:
-        """Remove the targets that a full picture did not name."""
-        stale = [t.id for t in self.targets.values() if t.version != version]
-        return [t for t in map(self.remove, stale) if t is not None]
+    def stale(self, version: int) -> list[str]:
+        """The ids of the targets that the full picture of this version did not name."""
+        return [t.id for t in self.targets.values() if t.version != version]
 
     def tick(self, now: float) -> None:
         """What time alone changes; to be called all the time."""

@@ -55,7 +55,9 @@ class ClusterMachine(RuleBasedStateMachine):
         self.version += 1
         for number in kept:
             self.cluster.upsert(picture(number), self.version)
-        gone = {t.id for t in self.cluster.sweep(self.version)}
+        gone = set(self.cluster.stale(self.version))
+        for target_id in gone:
+            self.cluster.remove(target_id)
         model = {picture(number).id: picture(number) for number in kept}
         assert gone == set(self.model) - set(model)
         self.model = model

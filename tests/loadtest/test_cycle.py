@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from loadtest.cycle import CYCLES, Cycle, measure
+from loadtest.builds import TITLES
+from loadtest.cycle import CYCLES, WHOLE, Cycle, Shape, markdown, measure
 
 
 def test_every_variant_is_measured() -> None:
     best = measure(runs=1)
     assert next(iter(best)) == "a request"
-    assert len(best) == 5
     assert all(cost_us > 0 for cost_us in best.values())
+    lines = markdown(dict.fromkeys(TITLES, best)).splitlines()
+    assert len(lines) == 2 + len(best)
+    assert set(WHOLE) < set(best)
 
 
 def test_requests_and_probes_run_to_their_end() -> None:
-    cycle = Cycle("prequal", reports=True, log=True)
+    cycle = Cycle(Shape("prequal", reports=True, log=True))
     cycle.requests()
     cycle.probes()
     plane = cycle.plane
@@ -24,4 +27,15 @@ def test_requests_and_probes_run_to_their_end() -> None:
     targets = plane.clusters["c"].targets.values()
     assert sum(target.pending for target in targets) == 0
     assert [len(target.idle) for target in targets] == [2] * len(targets)
+    cycle.close()
+
+
+def test_each_client_leaves_nothing_behind() -> None:
+    cycle = Cycle(Shape())
+    before = len(cycle.plane.clients)
+    cycle.clients()
+    cycle.attempts()
+    assert len(cycle.plane.clients) == before
+    assert cycle.plane.requests == CYCLES
+    assert sum(target.pending for target in cycle.plane.clusters["c"].targets.values()) == 0
     cycle.close()

@@ -199,8 +199,15 @@ class Plane:
                 self._let_go(cluster, [target_id])
         if message.full and message.last:
             for cluster in self.clusters.values():
-                for target in cluster.sweep(message.version):
-                    target.close_idle()
+                self._sweep(cluster, cluster.stale(message.version), message.version)
+
+    def _sweep(self, cluster: Cluster[PooledTarget], target_ids: list[str], version: int) -> None:
+        """Let go of targets that a full picture did not name, a few in each turn of the loop."""
+        some, rest = target_ids[:SLICE], target_ids[SLICE:]
+        known = cluster.targets  # a later picture may have brought some of them back
+        self._let_go(cluster, [i for i in some if i in known and known[i].version < version])
+        if rest:
+            self.loop.call_soon(self._sweep, cluster, rest, version)
 
     def probed(self, message: Probes) -> None:
         """Take over probe results."""

@@ -9,8 +9,8 @@ that has more than `bound` times its fair share of what is pending is passed ove
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from hashlib import blake2b
+from collections.abc import Collection, Mapping, Sequence
+from hashlib import blake2b, shake_128
 from math import ceil
 from random import Random
 from struct import unpack
@@ -27,8 +27,7 @@ KEY_FROM: Final = "client"
 BOUND: Final = 1.25  # the paper's own deployment; HAProxy's hash-balance-factor has 1.5 for it
 POINTS: Final = 96  # per target and unit of weight: shares differ by about 1 / sqrt(96) = 10 %
 _MOST_POINTS: Final = 8192  # of one target, whatever its weight
-_POINTS_FORMAT: Final = ">8Q"  # of one digest's 64 bytes
-_POINTS_OF_ONE: Final = 8
+_POINT_BYTES: Final = 8
 _KEY_FROM: Final = re.compile(r"client|(header|cookie):[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -38,11 +37,11 @@ def _key_from(value: str) -> str | None:
     return f"must be client, header:NAME or cookie:NAME, is {value!r}"
 
 
-def _points(target: Target, weight: int, points: int) -> Iterator[int]:
+def _points(target: Target, weight: int, points: int) -> tuple[int, ...]:
     """Where a target stands: a function of its address alone, so every balancer has the same."""
-    name = f"{target.host}:{target.port}#".encode()
-    for block in range(ceil(min(points * weight, _MOST_POINTS) / _POINTS_OF_ONE)):
-        yield from unpack(_POINTS_FORMAT, blake2b(name + b"%d" % block).digest())
+    count = min(points * weight, _MOST_POINTS)
+    name = f"{target.host}:{target.port}".encode()
+    return unpack(f">{count}Q", shake_128(name).digest(_POINT_BYTES * count))
 
 
 class Counted(Load):

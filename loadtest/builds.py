@@ -1,0 +1,45 @@
+"""The same measurement of our code twice: as it stands in the tree, and compiled by `make compile`.
+
+Each runs in a process of its own, because a module is imported once. What it found comes back as
+JSON on its standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[1]
+COMPILED: Final = ROOT / "build" / "compiled"  # with a copy of services/, machine code beside it
+TIMEOUT_S: Final = 900
+TITLES: Final = ("interpreted", "compiled")
+
+
+def in_both(module: str, *arguments: str) -> dict[str, Any]:
+    """What `python -m module arguments` printed, by how it was built.
+
+    Raises RuntimeError when one fails, or when nothing was compiled.
+    """
+    if not COMPILED.is_dir():
+        raise RuntimeError("nothing is compiled; run `make compile` first")
+    folders = dict(zip(TITLES, (ROOT, COMPILED), strict=True))
+    return {title: _run(folder, module, arguments) for title, folder in folders.items()}
+
+
+def _run(folder: Path, module: str, arguments: tuple[str, ...]) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=folder,  # comes first on the path: whose services/ these are
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{module} in {folder}: {done.stderr.strip()[-1000:]}")
+    return json.loads(done.stdout)
