@@ -157,6 +157,15 @@ class ClusterConfig:
     ejection: Ejection = Ejection()
     retry: Retry = Retry()
     slow_start: SlowStart = SlowStart()
+    subset: int = 0  # of each source's targets, when there are several balancers; 0: all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balancers:
+    """How many balancers share the targets, and which of them this one is; see `subset`."""
+
+    count: int = 1
+    index: int = 0  # from 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,5 +258,6 @@ class Config:
     upgrades: tuple[str, ...] = ("websocket",)  # protocols that a client may switch to
     abort_on_close: bool = False  # a client that ends its half no longer waits for an answer
     trusted_proxies: tuple[str, ...] = ()  # networks whose forwarding headers are believed
+    balancers: Balancers = Balancers()
     access_log: AccessLog | None = None  # off
     cloudwatch: CloudWatch | None = None  # off

@@ -14,7 +14,7 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
-from services.balancer.config import ClusterConfig, Config
+from services.balancer.config import Balancers, ClusterConfig, Config
 from services.balancer.fleet.discover import Found, Regions, Source, Watch, build_all
 from services.balancer.fleet.health import run_checks
 from services.balancer.fleet.line import Line
@@ -22,6 +22,7 @@ from services.balancer.fleet.probe import Reading, run_probes
 from services.balancer.fleet.registry import Member, Registry, member_id
 from services.balancer.fleet.slots import Slots
 from services.balancer.fleet.snapshot import Channel, Publisher
+from services.balancer.fleet.subset import subset
 from services.balancer.ledger import Ledger
 from services.balancer.messages import Health, ProbeResult, TargetPicture
 
@@ -55,6 +56,7 @@ class Fleet:
             Slots(ledger), joined=self._joined, changed=self._changed, left=self._left
         )
         self.clusters: dict[str, ClusterConfig] = {}
+        self._balancers = Balancers()
         self.watches: dict[tuple[str, str], Watch] = {}
         self.publisher = Publisher(channel, lambda: self.registry.members)
         self._group = group
@@ -98,7 +100,8 @@ class Fleet:
 
     def configure(self, config: Config, *, tell: bool = True) -> None:
         """Follow a configuration: unchanged sources, loops and members go on as they are."""
-        old = self.clusters
+        old, balancers = self.clusters, self._balancers
+        self._balancers = config.balancers
         self.clusters = {cluster.name: cluster for cluster in config.clusters}
         self._regions.want(entry for c in config.clusters for entry in c.targets)
         sources = {
@@ -109,7 +112,7 @@ class Fleet:
             (name, source)
             for name, found in sources.items()
             for source in found
-            if (name, source) in self.watches and self._unchanged(old, name, source)
+            if (name, source) in self.watches and self._unchanged(old, name, source, balancers)
         }
         for key in [key for key in self.watches if key not in same]:
             self._watching.pop(key).cancel()
@@ -128,9 +131,16 @@ class Fleet:
         if tell:
             self.publisher.full()
 
-    def _unchanged(self, old: Mapping[str, ClusterConfig], cluster: str, source: str) -> bool:
-        """Whether a source of that name is configured as it was."""
+    def _unchanged(
+        self, old: Mapping[str, ClusterConfig], cluster: str, source: str, balancers: Balancers
+    ) -> bool:
+        """Whether a source of that name is configured, and its answer cut, as it was."""
         new = self.clusters
+        if cluster in old and (old[cluster].subset, balancers) != (
+            new[cluster].subset,
+            self._balancers,
+        ):
+            return False
         if cluster not in old or old[cluster].targets == new[cluster].targets:
             return cluster in old
         before, now = (
@@ -168,7 +178,7 @@ class Fleet:
         self.registry.see(
             cluster,
             name,
-            found.addresses,
+            subset(found.addresses, self.clusters[cluster].subset, self._balancers),
             trusted=found.trusted,
             now=time.monotonic(),
             wall=time.time(),

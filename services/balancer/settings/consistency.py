@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from services.balancer import address
-from services.balancer.config import Config, Limits, PolicySpec, TargetSource, Timeouts
+from services.balancer.config import Balancers, Config, Limits, PolicySpec, TargetSource, Timeouts
 from services.balancer.ledger import CLUSTERS, SLOTS
 from services.balancer.pick import problems as policy_problems
 from services.balancer.settings.document import Document
@@ -65,6 +65,11 @@ def _sections(document: Document, data: dict[str, Any]) -> None:
         if small is not None and large is not None and small > large:
             message = f"is {small:g}, more than {high} ({large:g}): {why}"
             document.report((section, low), message, f"lower it or raise {high}")
+    balancers = data.get("balancers")
+    count, index = (_number(balancers, Balancers(), key) for key in ("count", "index"))
+    if count is not None and index is not None and index >= count >= 1:
+        message = f"is {index:g}, and of {count:g} balancers the last is {count - 1:g}"
+        document.report(("balancers", "index"), message, "the first is 0")
 
 
 def _clusters(document: Document, data: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
-from services.balancer.config import AccessLog, CloudWatch, Config, Limits, Timeouts
+from services.balancer.config import AccessLog, Balancers, CloudWatch, Config, Limits, Timeouts
 from services.balancer.settings.document import Document, Scalar
 from services.balancer.settings.problems import Path, Problem, Spot, nearest
 from services.contract import ENV_PREFIX
@@ -23,6 +23,7 @@ NOT_SETTINGS: Final = frozenset({f"{ENV_PREFIX}CONFIG"})
 _SECTIONS: Final = {
     "timeouts": Timeouts,
     "limits": Limits,
+    "balancers": Balancers,
     "access_log": AccessLog,
     "cloudwatch": CloudWatch,
 }

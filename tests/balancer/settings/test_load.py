@@ -256,6 +256,8 @@ def test_environment_overrides_single_values() -> None:
         "STEELYARD_LISTEN": "0.0.0.0:80",
         "STEELYARD_PROCESSES": "auto",
         "STEELYARD_TIMEOUTS__CONNECT_S": "0.5",
+        "STEELYARD_BALANCERS__COUNT": "20",
+        "STEELYARD_BALANCERS__INDEX": "3",
         "STEELYARD_TRUSTED_PROXIES": "10.0.0.0/8, 192.168.0.0/16",
         "STEELYARD_CONFIG": "/etc/b.yaml",
         "STEELYARD_ADMIN": "",
@@ -265,6 +267,7 @@ def test_environment_overrides_single_values() -> None:
     assert config.listen == "0.0.0.0:80"
     assert config.admin == "127.0.0.1:9900"
     assert config.timeouts.connect_s == 0.5
+    assert (config.balancers.count, config.balancers.index) == (20, 3)
     assert config.trusted_proxies == ("10.0.0.0/8", "192.168.0.0/16")
 
 
@@ -284,6 +287,9 @@ def test_environment_variables_that_replace_no_value(name: str) -> None:
         ("timeouts: {linger_s: 30}", "more than drain_s"),
         ("limits: {head_bytes: 2048}", "more than head_bytes"),
         ("processes: 0", "must be 1 to 64"),
+        ("balancers: {count: 3, index: 3}", "of 3 balancers the last is 2"),
+        ("balancers: {index: 1}", "of 1 balancers the last is 0"),
+        ("balancers: {count: 0}", "must be 1 to 10000"),
         ("timeouts: {connect_s: 0}", "more than 0"),
         ("timeouts:", "must be a mapping, is empty"),
         ("limits: {connections: 1.5}", "must be a whole number"),
