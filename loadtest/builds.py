@@ -1,7 +1,7 @@
 """The same measurement of our code twice: as it stands in the tree, and compiled by `make compile`.
 
-Each runs in a process of its own, because a module is imported once. What it found comes back as
-JSON on its standard output.
+Each runs in a process of its own, because a module is imported once, and on the Python that
+`loadtest.peers` runs us on. What it found comes back as JSON on its standard output.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Final
+
+from loadtest.peers.interpreter import best, environment
 
 ROOT: Final = Path(__file__).parents[1]
 COMPILED: Final = ROOT / "build" / "compiled"  # with a copy of services/, machine code beside it
@@ -31,10 +32,11 @@ def in_both(module: str, *arguments: str) -> dict[str, Any]:
 
 
 def _run(folder: Path, module: str, arguments: tuple[str, ...]) -> Any:
+    program = best()
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [program, "-m", module, *arguments],
         cwd=folder,  # comes first on the path: whose services/ these are
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **environment(program, ROOT)},
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,

@@ -14,6 +14,7 @@ The story, in the order of the files:
     report       JSON, the terminal's table, Markdown; `plot` draws the SVG
 
     thousand     1000 requests with k6 through us and through HAProxy to the same real workers
+    processes    what a request costs with two data-plane processes, beside one
     idle         memory per idle client connection
 
 What counts is requests per CPU-second of the proxy's whole process tree: on a machine with two

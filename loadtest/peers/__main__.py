@@ -1,4 +1,4 @@
-"""`python -m loadtest.peers [compare] [thousand] [idle]`: all three when none is named."""
+"""`python -m loadtest.peers [compare] [processes] [thousand] [idle]`: all when none is named."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from loadtest.peers import contenders, report, scenario
+from loadtest.peers import contenders, processes, report, scenario
 from loadtest.peers.contenders import BASELINE, COMPILED, COMPILED_FOLDER, OURS, Proxy
 from loadtest.peers.generate import OpenLoop, find_wrk
 from loadtest.peers.idle import measure_idle
@@ -26,6 +26,7 @@ from loadtest.peers.interpreter import DISTRIBUTION, best
 from loadtest.peers.machine import Cores, describe, raise_open_files, split_cores
 from loadtest.peers.measure import Run
 from loadtest.peers.process import PeersError, find_program
+from loadtest.peers.processes import ProcessesRun
 from loadtest.peers.report import Report
 from loadtest.peers.rounds import Plan, play, summarize
 from loadtest.peers.scenario import SMALL
@@ -46,13 +47,14 @@ class Part(StrEnum):
     """What can be measured."""
 
     COMPARE = "compare"
+    PROCESSES = "processes"
     THOUSAND = "thousand"
     IDLE = "idle"
 
 
 def main(
     *,
-    parts: Annotated[list[Part] | None, typer.Argument(help="default: all three")] = None,
+    parts: Annotated[list[Part] | None, typer.Argument(help="default: all")] = None,
     peers: Annotated[str, typer.Option(help="which proxies, by comma")] = EVERYONE,
     scenarios: Annotated[str, typer.Option(help="of compare, by comma")] = SMALL.name,
     rounds: Annotated[int, typer.Option(min=1, help="of compare and thousand")] = 5,
@@ -93,7 +95,7 @@ def main(
     try:
         programs = _programs(proxies)
         plan = Plan(proxies, programs, chosen, rounds, seconds)
-        done = _measure(plan, asked, counts, latency)
+        done = _measure(plan, asked, counts, latency, policy)
     except PeersError as error:
         raise _end(str(error), EXIT_FAILED) from None
     except KeyboardInterrupt:
@@ -110,7 +112,7 @@ def main(
         raise typer.Exit(EXIT_MARK_MISSED)
 
 
-def _measure(plan: Plan, asked: set[Part], counts: list[int], latency: bool) -> Report:
+def _measure(plan: Plan, asked: set[Part], counts: list[int], latency: bool, policy: str) -> Report:
     cores, rng = split_cores(), Random()
     raise_open_files(OPEN_FILES)
     machine = describe()
@@ -124,10 +126,12 @@ def _measure(plan: Plan, asked: set[Part], counts: list[int], latency: bool) -> 
         seconds=plan.seconds,
         rounds=plan.rounds,
     )
-    if asked & {Part.COMPARE, Part.IDLE}:
+    if asked & {Part.COMPARE, Part.PROCESSES, Part.IDLE}:
         with serving(cores.rest, rng) as targets:
             if Part.COMPARE in asked:
                 done = _with_runs(done, plan, targets, cores, rng, latency=latency)
+            if Part.PROCESSES in asked:
+                done = _with_processes(done, plan, policy, targets, cores=cores, rng=rng)
             if Part.IDLE in asked:
                 done = _with_idle(done, plan, counts, targets, cores=cores, rng=rng)
     if Part.THOUSAND in asked:
@@ -173,6 +177,45 @@ def _with_runs(
         latency_runs=tuple(quiet),
         failures=failures,
     )
+
+
+def _with_processes(
+    done: Report,
+    plan: Plan,
+    policy: str,
+    targets: tuple[int, ...],
+    *,
+    cores: Cores,
+    rng: Random,
+) -> Report:
+    """One data-plane process and two, of each of our builds."""
+
+    def say(run: ProcessesRun) -> None:
+        figures = run.void or f"{run.requests / run.cpu_s:,.0f} per CPU-second"
+        where = f"round {run.round + 1}, {run.processes} processes, {run.proxy}"
+        out.print(f"{where}: {figures}", highlight=False)
+
+    runs, failures = list(done.processes), list(done.failures)
+    for proxy in plan.proxies:
+        if proxy.name not in (OURS.name, COMPILED.name):
+            continue
+        try:
+            runs += processes.play(
+                proxy,
+                plan.programs[proxy.name],
+                SMALL,
+                find_wrk(cores.rest),
+                targets,
+                policy=policy,
+                cores=cores,
+                rng=rng,
+                rounds=plan.rounds,
+                seconds=plan.seconds,
+                say=say,
+            )
+        except PeersError as error:
+            failures.append(f"two processes, {proxy.title}: {error}")
+    return replace(done, processes=tuple(runs), failures=tuple(failures))
 
 
 def _with_idle(
@@ -257,6 +300,9 @@ def _show(done: Report) -> None:
     if done.latency_runs:
         title = f"latency at {done.latency_rate_per_s:,.0f} requests a second"
         _table(title, report.HEADINGS, report.rows(summarize(done.latency_runs, BASELINE)))
+    if done.processes:
+        rows = report.processes_rows(done.processes)
+        _table("two data-plane processes to one", report.PROCESSES_HEADINGS, rows)
     if done.races:
         _table("1000 requests to real workers", report.RACE_HEADINGS, report.race_rows(done.races))
     if done.idle:

@@ -230,7 +230,11 @@ http://:{at.listen} {{
 
 
 def steelyard(
-    policy: str | dict[str, Any], *, compiled: bool = False, access_log: str | None = None
+    policy: str | dict[str, Any],
+    *,
+    compiled: bool = False,
+    access_log: str | None = None,
+    processes: int = 1,
 ) -> Callable[[str, Layout], Launch]:
     """Our balancer with everything on: health checks, probes, metrics, the given policy.
 
@@ -242,7 +246,7 @@ def steelyard(
         config: dict[str, Any] = {
             "listen": f"{HOST}:{at.listen}",
             "admin": f"{HOST}:{at.admin}",
-            "processes": 1,
+            "processes": processes,
             "clusters": [
                 {
                     "name": "cluster1",

@@ -10,6 +10,8 @@ from typing import Final
 from loadtest.peers.contenders import COMPILED, OURS, title_of
 from loadtest.peers.idle import IdleResult
 from loadtest.peers.measure import Run
+from loadtest.peers.processes import ProcessesRun
+from loadtest.peers.processes import summarize as two_to_one
 from loadtest.peers.rounds import summarize
 from loadtest.peers.scenario import SMALL
 from loadtest.peers.thousand import Race
@@ -18,6 +20,7 @@ SHARES: Final = {"haproxy": 1.0, "nginx": 1.0, "envoy": 3.0, "caddy": 3.0}  # pe
 P99_PEER: Final = "nginx"
 P99_MOST: Final = 1.2  # at half load, times the peer's
 THOUSAND_MOST: Final = 1.2  # time of 1000 requests against HAProxy's
+TWO_LEAST: Final = 1.8  # times what one process does
 IDLE_MOST_BYTES: Final = 3000
 
 
@@ -45,6 +48,7 @@ def marks(
     latency_runs: Sequence[Run],
     races: Sequence[Race],
     idle: Sequence[IdleResult],
+    processes: Sequence[ProcessesRun] = (),
 ) -> Iterator[Mark]:
     """The marks that these figures can judge.
 
@@ -66,6 +70,9 @@ def marks(
     if ratios:
         text = f"half load, {title_of(ours)}, p99 to {title_of(P99_PEER)}'s"
         yield Mark(text, median(ratios), P99_MOST, False)
+    for two in two_to_one(processes):
+        text = f"two data-plane processes to one, {title_of(two.proxy)}, a core each"
+        yield Mark(text, two.even, TWO_LEAST, True)
     for race in races:
         if race.ratio is not None:
             yield Mark(f"{race.title}, time against HAProxy", race.ratio, THOUSAND_MOST, False)

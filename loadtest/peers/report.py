@@ -15,6 +15,8 @@ from loadtest.peers.idle import IdleResult
 from loadtest.peers.marks import Mark, marks
 from loadtest.peers.measure import Run
 from loadtest.peers.plot import bars
+from loadtest.peers.processes import ProcessesRun
+from loadtest.peers.processes import summarize as two_to_one
 from loadtest.peers.rounds import Summary, summarize
 from loadtest.peers.scenario import SCENARIOS, SMALL
 from loadtest.peers.thousand import Race
@@ -41,6 +43,13 @@ RACE_HEADINGS: Final = (
     "slowest s",
     "/ HAProxy",
 )
+PROCESSES_HEADINGS: Final = (
+    "build",
+    "req/CPU-s, one",
+    "req/CPU-s, two",
+    "a core each, even halves",
+    "halves as they were",
+)
 IDLE_HEADINGS: Final = ("proxy", "connections", "bytes each")
 
 
@@ -59,12 +68,13 @@ class Report:
     latency_runs: tuple[Run, ...] = ()
     races: tuple[Race, ...] = ()
     idle: tuple[IdleResult, ...] = ()
+    processes: tuple[ProcessesRun, ...] = ()
     failures: tuple[str, ...] = ()  # what could not be measured at all
 
     @property
     def marks(self) -> list[Mark]:
         """Those that this report can judge."""
-        return list(marks(self.runs, self.latency_runs, self.races, self.idle))
+        return list(marks(self.runs, self.latency_runs, self.races, self.idle, self.processes))
 
 
 def faults(report: Report) -> list[str]:
@@ -72,6 +82,12 @@ def faults(report: Report) -> list[str]:
     lines = [
         f"{title_of(run.proxy)}, {run.scenario}, round {run.round + 1} is void: {run.void}"
         for run in (*report.runs, *report.latency_runs)
+        if run.void
+    ]
+    lines += [
+        f"{title_of(run.proxy)}, {run.processes} processes, round {run.round + 1} is void: "
+        f"{run.void}"
+        for run in report.processes
         if run.void
     ]
     lines += [f"{race.title}: {fault}" for race in report.races for fault in race.faults]
@@ -135,6 +151,17 @@ def markdown(report: Report) -> str:
             "",
             *_table(HEADINGS, rows(summarize(report.latency_runs, BASELINE))),
         ]
+    if report.processes:
+        lines += [
+            "### Two data-plane processes",
+            "",
+            "One and two in turn on the proxy's core, the same load, CPU of the whole tree. What "
+            "two would do on a core each, times what one does: by what a request costs, if each "
+            "gets its half; and by what the busier of them had to do, with the halves as they "
+            "were.",
+            "",
+            *_table(PROCESSES_HEADINGS, processes_rows(report.processes)),
+        ]
     if report.races:
         lines += ["### 1000 requests to real workers", ""]
         lines += _table(RACE_HEADINGS, race_rows(report.races))
@@ -162,6 +189,19 @@ def race_rows(races: Sequence[Race]) -> list[list[str]]:
                 cells += ["void", "", "", ""]
             table.append(cells)
     return table
+
+
+def processes_rows(runs: Sequence[ProcessesRun]) -> list[list[str]]:
+    return [
+        [
+            title_of(p.proxy),
+            f"{p.one_per_cpu_s:,.0f}",
+            f"{p.two_per_cpu_s:,.0f}",
+            f"{p.even:.2f}",
+            f"{p.as_they_were:.2f}",
+        ]
+        for p in two_to_one(runs)
+    ]
 
 
 def idle_rows(idle: Sequence[IdleResult]) -> list[list[str]]:

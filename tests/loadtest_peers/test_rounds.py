@@ -10,6 +10,8 @@ import pytest
 from loadtest.peers.generate import Generated, lua
 from loadtest.peers.marks import Mark, marks
 from loadtest.peers.measure import Run, fault
+from loadtest.peers.processes import ProcessesRun
+from loadtest.peers.processes import summarize as two_to_one
 from loadtest.peers.report import (
     BEGIN,
     END,
@@ -132,3 +134,21 @@ def test_a_race_pairs_rounds_and_keeps_unclean_ones_out() -> None:
     assert got.seconds == {"steelyard": [5.0], "haproxy": [2.0, 4.0]}
     assert got.ratio == pytest.approx(5.0 / 4.0)
     assert got.faults == ("steelyard, round 1: 1000 of 1000 requests made, 1 not answered 200",)
+
+
+def test_two_processes_to_one_by_what_a_request_costs() -> None:
+    def run(round_: int, processes: int, cpu_s: float, busiest_s: float) -> ProcessesRun:
+        return ProcessesRun("steelyard", round_, processes, 1000, cpu_s, busiest_s)
+
+    runs = [
+        *(run(0, 1, 0.1, 0.09), run(0, 2, 0.125, 0.06)),
+        *(run(1, 1, 0.2, 0.18), run(1, 2, 0.2, 0.12)),
+        *(run(2, 1, 0.1, 0.1), run(2, 2, 0.1, 0.05)),
+        *(run(3, 1, 0.1, 0.1), replace(run(3, 2, 9.0, 9.0), void="answered 503")),
+    ]
+    (two,) = two_to_one(runs)
+    assert two.even == pytest.approx(2.0)  # of 1.6, 2.0, 2.0
+    assert two.as_they_were == pytest.approx(1.5)  # of 1.5, 1.5, 2.0
+    report = replace(REPORT, processes=tuple(runs))
+    assert "a core each: 2.00 (at least 1.8): kept" in markdown(report)
+    assert faults(report) == ["Steelyard, 2 processes, round 4 is void: answered 503"]
