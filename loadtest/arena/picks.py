@@ -23,7 +23,7 @@ from services.balancer.pick import POLICIES, build
 from services.balancer.target import Target
 
 SIZES: Final = (10, 100, 1000, 10_000)
-ROUNDS: Final = 15
+ROUNDS: Final = 9
 PICKS: Final = 4000  # of a round
 KEYS: Final = [b"user-%d" % number for number in range(PICKS)]
 LATENCY_S: Final = 0.010
