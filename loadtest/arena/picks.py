@@ -92,9 +92,9 @@ class Stand:
 
     def _whole(self, picks: int) -> None:
         pending = self._pending
-        for _ in range(picks):
+        for turn in range(picks):
             self._now += self._step_s
-            key = KEYS[len(pending) % PICKS] if self._keyed else b""
+            key = KEYS[turn % PICKS] if self._keyed else b""
             chosen = self._cluster.pick_keyed(key, self._now, self._rng)
             assert chosen is not None  # noqa: S101 - all are healthy
             pending.append((chosen, self._now))

@@ -83,17 +83,20 @@ class LeastPending:
             self.index.cheaper(target, target.pending)
 
     def pick(self, candidates: Sequence[T], now: float, rng: Random) -> T:
-        """Looks at all of a few, and of some of many: O(n); has an index of many: O(log n)."""
+        """Looks at all of a few, and of some of many: O(n); has an index of many: O(log n).
+
+        Whoever comes first and has none has the fewest.
+        """
         count = len(candidates)
         start = int(rng.random() * count)
         best = candidates[start]
-        if count > LOOK_AT_ALL and count == len(self.index):
+        fewest = best.pending
+        if count > LOOK_AT_ALL and fewest and count == len(self.index):
             if best.other_rows:
                 self.released(best)
             cheapest = self.index.cheapest(_pending, now)
             if cheapest is not None:
                 return cheapest  # type: ignore[return-value] # all who joined are candidates
-        fewest = best.pending
         for step in range(1, count):
             if fewest == 0:
                 break
