@@ -22,6 +22,7 @@
     rebuild      from it the machines behind it: cores, speeds, the work of each request
     replay       what would another policy have done with those requests?
     slowdown     beside all that: how soon a change of speed is known, `... loadtest.arena.slowdown`
+    processes    and: what is lost by four processes, `... loadtest.arena.processes`
     picks        and: what a pick costs, `python -m loadtest.arena.picks`
 
 From Python, for an experiment of one's own:

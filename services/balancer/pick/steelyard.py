@@ -10,9 +10,12 @@ pick is the lowest of that. Pending counts are known, so the pace is all there i
 Both sums decay with each answer. The requests' sizes, how many there were at a time and whose they
 were cancel out: over a stretch with `n` pending, of which `m` ours, our time grows by m a second
 and the divisor by n x (m / n) / pace. A request that takes long counts while it lasts, not when it
-ends: a target that slows down is dearer before it has answered. When the target reports its pending
-requests with its answers, other balancers' are known too; without reports, they are felt as a
-higher pace.
+ends: a target that slows down is dearer before it has answered.
+
+When targets report their pending requests with their answers, other balancers' are known too: those
+of one target for a moment, and for longer how many there are at a target on average now (the
+*level*, of which each report tells) and what share of it this target has. Without reports, they are
+felt as a higher pace.
 
 Shortest expected delay with known speeds: Winston 1977 and Whitt, "Deciding which queue to join",
 1986. What is ours is the estimate, and what follows from it; docs/policies.md has the experiments.
@@ -33,6 +36,7 @@ from services.balancer.target import Target
 WINDOW: Final = 25  # answers: older ones count less than 1/e
 LOOK_AT_ALL: Final = 20  # candidates; more stand in an index
 DRAWS: Final = 12  # of some of many, which the index does not know
+LOOKS: Final = 8  # at some of many for one pick, at most
 EXPLORE: Final = 0.02  # of all requests at most, to learn of targets that get none
 REST_S: Final = 1.0  # without an answer, before a target is explored; doubles while it fails
 LONGEST_REST_S: Final = 30.0
@@ -42,9 +46,13 @@ FAILURES_BORNE: Final = 0.15  # of the attempts: one in ten now and then is no t
 _PRIOR: Final = 4.0  # answers that what is known of the others is worth for a newcomer
 _OLD: Final = 3.0  # answers that all before a rest is worth
 _OVERDUE: Final = 2.0  # times the expected wait for the next answer
-_OTHERS_GAIN: Final = 0.1  # of a new report of others' pending requests, in their mean
-_HEDGE: Final = 2.0  # requests; see `Pace`
-_LEAST_S: Final = 1e-3  # that others' requests last
+_NEWS: Final = 0.1  # of a newcomer's first answer, in what newcomers are like
+_COLDEST: Final = 5.0  # times the mean pace, at most, that counts of it
+_SHARE_GAIN: Final = 0.1  # of a new report, in a target's share of others' pending requests
+_LEVEL_WINDOW: Final = 100  # reports, for the mean over all targets
+_HEDGE: Final = 0.5  # requests; see `Pace`
+_EVEN: Final = 0.2  # of everyone's mean pace; likewise
+_LEAST_S: Final = 1e-6  # a pace, or how long others' requests last
 _UNKNOWN_S: Final = 1e-3  # the pace of everyone before the first answer of anyone
 
 
@@ -54,11 +62,11 @@ class Pace(Load):
     `pace_s` is 0 while nothing is known. Reckoned at the begin and the end of each request; `_area`
     is request-seconds since the last answer.
 
-    The divisor counts _HEDGE more requests with each answer than are pending. Without them, targets
-    that answer alike whatever is pending (they wait for a database) would look the faster the more
-    they have, and the fullest would get all: latency / n x (n + 1) falls with n. With more than
-    one, it rises. Targets that do share their speed are judged a little too alike, which hedges
-    against an estimate that is off.
+    Targets that answer alike whatever is pending (they wait for a database) look the faster the
+    more they have, latency / n x (n + 1), and the fullest would get all. Against that each request
+    costs _EVEN of everyone's mean pace more than its target's own (`each_s`), and the divisor
+    counts _HEDGE more requests with each answer than are pending. Targets that do share their speed
+    are judged a little too alike, which hedges against an estimate that is off.
     """
 
     __slots__ = (
@@ -72,13 +80,14 @@ class Pace(Load):
         "_target",
         "at",
         "cost_s",
+        "each_s",
         "explored_at",
         "lean",
         "lean_from",
-        "others",
         "pace_s",
         "penalty_s",
         "rest_s",
+        "share",
     )
 
     wants_reports: ClassVar[bool] = True
@@ -96,7 +105,7 @@ class Pace(Load):
         self._failures = 0.0  # decayed share of the attempts
         self.pace_s = 0.0
         self.penalty_s = 0.0
-        self.others = 0.0  # pending here, of other balancers, on average
+        self.share = 1.0  # of other balancers' requests here, in times the level
         self.lean = 0.0
         self.lean_from = -NEVER_S
         self.cost_s = 0.0
@@ -112,12 +121,15 @@ class Pace(Load):
     def estimate_s(self) -> float:
         """What the next request here is expected to take, on average over others' requests."""
         target = self._target
-        return self.cost_s + (self.pace_s or self._policy.mean_s) * (target.pending - target.own)
+        others = self.share * self._policy.level - 1.0
+        return self.cost_s + self.each_s * (target.pending - target.own + others)
 
     def weigh(self) -> None:
         """Reckon `cost_s` anew: something that it is made of has changed."""
-        requests = self._target.own + 1.0 + self.others
-        self.cost_s = (self.pace_s or self._policy.mean_s) * requests + self.penalty_s
+        policy = self._policy
+        pace_s = self.pace_s or policy.mean_s * policy.newness
+        self.each_s = each_s = pace_s + _EVEN * policy.mean_s
+        self.cost_s = each_s * (self._target.own + 1.0) + self.penalty_s
 
     def begin(self, now: float) -> None:
         """One more is pending; when the answer before it is overdue, the pace is higher."""
@@ -125,14 +137,12 @@ class Pace(Load):
         if before > 0:
             if self._stamp >= 0.0:
                 self._area += before * (now - self._stamp)
-            here = before + self.others
+            here = before + self.share * self._policy.level - 1.0
             if self._area > _OVERDUE * self.pace_s * here and self._divisor:
                 pace_s = (self._spent + self._area) / (self._divisor + here + _HEDGE)
                 self.pace_s = max(pace_s, self.pace_s)
         self._stamp = now
-        self.cost_s = (self.pace_s or self._policy.mean_s) * (
-            before + 2.0 + self.others
-        ) + self.penalty_s
+        self.weigh()
 
     def reported(
         self, pending: float | None, latency_s: float | None, cpu: float | None, now: float
@@ -155,15 +165,16 @@ class Pace(Load):
         if self._reported >= 0.0:
             others = max(self._reported - known, 0.0)
             self._reported = -1.0
-            if others or self.others:
+            if others or self._policy.level > 1.0:
                 self._heard(others, now)
             known += others
         known += _HEDGE
         policy = self._policy
         divisor = self._divisor
-        if divisor == 0.0:
-            self._divisor = divisor = _PRIOR * known if policy.answers else 0.0
-            self._spent = policy.mean_s * divisor
+        if divisor == 0.0 and policy.answers:
+            self._divisor = divisor = _PRIOR * known
+            self._spent = policy.mean_s * policy.newness * divisor
+            policy.meet(spent_s / known)
         elif now - self.at > REST_S and divisor > _OLD * known:
             self._spent *= _OLD * known / divisor
             divisor = _OLD * known
@@ -175,20 +186,24 @@ class Pace(Load):
         policy.learn(pace_s)
         if self._failures:
             self._forgive()
-        self.cost_s = pace_s * (own + self.others) + self.penalty_s
+        self.each_s = each_s = pace_s + _EVEN * policy.mean_s
+        self.cost_s = each_s * own + self.penalty_s
         if policy.indexed:
             policy.index.cheaper(target, policy.cost(target, now))
 
     def _heard(self, others: float, now: float) -> None:
         """So many of other balancers' are pending: true now, less and less so as time goes by.
 
-        After as long as they take, half of what they differ by from their mean is taken for gone.
+        After as long as they take, half of what they differ by from this target's share of the
+        level is taken for gone. Both count one request more than there are, so that a share says
+        little where there are few.
         """
-        if self.lean_from < 0.0:
-            self.others = others
-        self.others += _OTHERS_GAIN * (others - self.others)
-        lasts_s = max((self.pace_s or self._policy.mean_s) * (1.0 + others), _LEAST_S)
-        self.lean = (others - self.others) * lasts_s
+        policy = self._policy
+        known = self.lean_from > -NEVER_S
+        level = policy.hear(others)
+        self.share += (_SHARE_GAIN if known else 0.5) * ((others + 1.0) / level - self.share)
+        lasts_s = max(self.each_s * (1.0 + others), _LEAST_S)
+        self.lean = (others + 1.0 - self.share * level) * lasts_s
         self.lean_from = now - lasts_s
 
     def fail(self, latency_s: float, now: float) -> None:
@@ -237,10 +252,14 @@ class Steelyard:
         self.keep = 1.0 - 1.0 / window
         self.mean_s = _UNKNOWN_S  # over answers
         self.answers = 0
+        self.newness = 1.0  # a newcomer's pace, times the mean
+        self.level = 1.0  # pending at a target of other balancers, and one more; on average
+        self._heard = 0  # reports, up to _LEVEL_WINDOW
         self.index = Index()  # of all who have joined
         self.indexed = False  # they are too many to look at all
         self._explore = explore
         self._credit = 0.0
+        self._looked = 0  # the place of whom was looked at again last
         self._now = 0.0  # of the last pick
 
     def load_of(self, target: Target) -> Pace:
@@ -251,6 +270,17 @@ class Steelyard:
         """Whoever answered: what a target is like of which nothing is known."""
         self.answers += 1
         self.mean_s += (pace_s - self.mean_s) / (self.answers if self.answers < 100 else 100)
+
+    def meet(self, pace_s: float) -> None:
+        """A newcomer's first answer: the next one is likely to be as cold, but not to be faster."""
+        times = min(pace_s / max(self.mean_s, _LEAST_S), _COLDEST)
+        self.newness = max(self.newness + _NEWS * (times - self.newness), 1.0)
+
+    def hear(self, others: float) -> float:
+        """So many of other balancers' are pending somewhere. Returns the level."""
+        self._heard = heard = min(self._heard + 1, _LEVEL_WINDOW)
+        self.level += (others + 1.0 - self.level) / heard
+        return self.level
 
     def joined(self, target: Target) -> None:
         """It stands in the index, which is kept up to date from the moment that it is needed."""
@@ -269,15 +299,17 @@ class Steelyard:
         """When the next request at `target` is expected to end, in seconds from now."""
         load: Any = target.load  # a Pace, as `load_of` made it
         cost: float = load.cost_s
-        if load.lean:
-            cost += load.pace_s * load.lean / (now - load.lean_from)
+        level = self.level
+        if level > 1.0:
+            others = load.share * level - 1.0 + load.lean / (now - load.lean_from)
+            cost += load.each_s * others
         if target.other_rows:
-            cost += (load.pace_s or self.mean_s) * (target.pending - target.own)
+            cost += load.each_s * (target.pending - target.own)
         return cost
 
     def pick(self, candidates: Sequence[T], now: float, rng: Random) -> T:
         """Looks at all of a few: O(1); has an index of many: O(log n)."""
-        self._now = now
+        before_s, self._now = self._now, now
         self._credit += self._explore
         if self._credit >= 1.0:
             self._credit -= 1.0
@@ -287,8 +319,7 @@ class Steelyard:
         count = len(candidates)
         if count > LOOK_AT_ALL:
             if count == len(self.index):
-                drawn = candidates[int(rng.random() * count)]
-                self.index.cheaper(drawn, self.cost(drawn, now))  # others' may have ended there
+                self._look_again(candidates, now - before_s, now)
                 cheapest = self.index.cheapest(self.cost, now)
                 if cheapest is not None:
                     return cheapest  # type: ignore[return-value] # all who joined are candidates
@@ -305,15 +336,33 @@ class Steelyard:
                 if cost < lowest:
                     best, lowest = target, cost
             return best
+        level = self.level
         for place in range(start - count, start):  # negative: from the end, so all the way round
             target = candidates[place]
             load: Any = target.load  # a Pace, as `load_of` made it
             cost = load.cost_s
-            if load.lean:
-                cost += load.pace_s * load.lean / (now - load.lean_from)
+            if level > 1.0:
+                others = load.share * level - 1.0 + load.lean / (now - load.lean_from)
+                cost += load.each_s * others
             if cost < lowest:
                 best, lowest = target, cost
         return best
+
+    def _look_again(self, candidates: Sequence[T], passed_s: float, now: float) -> None:
+        """At one of many in turn, where others' requests may have ended meanwhile.
+
+        At more than one when other balancers take part and picks are rare: all once in as long as
+        one request takes, but at no more than LOOKS.
+        """
+        looks = 1
+        count = len(candidates)
+        if self.level > 1.0:
+            looks = min(1 + int(passed_s / max(self.mean_s, _LEAST_S) * count), LOOKS)
+        index = self.index
+        for place in range(self._looked + 1, self._looked + looks + 1):
+            target = candidates[place % count]
+            index.cheaper(target, self.cost(target, now))
+        self._looked = (self._looked + looks) % count
 
     def _neglected(self, candidates: Sequence[T], now: float, rng: Random) -> T | None:
         """Of a few, the one unheard of for longest, if that is too long."""

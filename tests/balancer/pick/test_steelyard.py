@@ -11,6 +11,7 @@ from services.balancer.pick.steelyard import (
     EXPLORE,
     FAILURE_COST_S,
     LONGEST_REST_S,
+    LOOKS,
     REST_S,
     Pace,
     Steelyard,
@@ -47,15 +48,15 @@ def taught(rule: Steelyard, number: int, latency_s: float, *, answers: int = 40)
 
 
 def test_the_pace_of_requests_one_by_one() -> None:
-    """The divisor counts the request and two more: (0.1 + 0.4) / (3 + 3) before decay."""
+    """The divisor counts the request and half of one: (0.1 + 0.4) / (1.5 + 1.5) before decay."""
     rule = Steelyard(window=10_000)
     one = target(0, policy=rule)
     begin(one, 5.0)
     end(one, 0.1, 5.1)
-    assert pace(one).pace_s == pytest.approx(0.1 / 3)
+    assert pace(one).pace_s == pytest.approx(0.1 / 1.5)
     begin(one, 6.0)
     end(one, 0.4, 6.4)
-    assert pace(one).pace_s == pytest.approx(0.5 / 6, rel=1e-3)
+    assert pace(one).pace_s == pytest.approx(0.5 / 3, rel=1e-3)
 
 
 def test_what_is_pending_together_cancels_out() -> None:
@@ -65,37 +66,76 @@ def test_what_is_pending_together_cancels_out() -> None:
     begin(one, 1.0)
     begin(one, 1.0)
     end(one, 0.2, 1.2)
-    assert pace(one).pace_s == pytest.approx(0.4 / 4)
+    assert pace(one).pace_s == pytest.approx(0.4 / 2.5)
     end(one, 0.3, 1.3)
-    assert pace(one).pace_s == pytest.approx(0.5 / 7, rel=1e-3)
-    assert pace(one).estimate_s() == pytest.approx(0.5 / 7, rel=1e-3)
+    assert pace(one).pace_s == pytest.approx(0.5 / 4, rel=1e-3)
+    assert pace(one).estimate_s() == pytest.approx(pace(one).pace_s + 0.2 * rule.mean_s)
+
+
+def others(rule: Steelyard, at: Target, now: float) -> float:
+    """How many requests of other balancers are believed to be pending there."""
+    return (rule.cost(at, now) - pace(at).cost_s) / pace(at).each_s
 
 
 def test_others_requests_are_known_by_reports() -> None:
     rule = Steelyard(window=10_000)
-    one = target(0, policy=rule)
+    one, two = target(0, policy=rule), target(1, policy=rule)
     begin(one, 0.0)
     end(one, 0.5, 0.5, reported=5.0)  # ours and four others
-    assert pace(one).others == pytest.approx(4.0)
-    assert pace(one).pace_s == pytest.approx(0.5 / 7)
-    begin(one, 1.0)
-    end(one, 0.5, 1.5, reported=1.0)
-    assert pace(one).others == pytest.approx(0.9 * 4.0)
+    assert pace(one).pace_s == pytest.approx(0.5 / 5.5)
+    assert others(rule, one, 0.5) == pytest.approx(4.0)
+    assert others(rule, one, 1e9) == pytest.approx(4.0)
+    assert others(rule, two, 0.5) == pytest.approx(4.0)  # unheard of: as everywhere
 
 
-def test_a_report_counts_for_the_moment_and_its_mean_for_later() -> None:
-    """Half of how far it is from the mean is left after as long as those requests take."""
+def test_a_report_counts_for_the_moment_and_the_share_for_later() -> None:
+    """Half of how far it is from its share is left after as long as those requests take."""
     rule = Steelyard(window=10_000)
     one, now = target(0, policy=rule), 0.0
     for reported in (3.0, 3.0, 1.0):  # two others, two, none
         begin(one, now)
         now += 0.5
         end(one, 0.5, now, reported=reported)
-    mean, pace_s = 0.9 * 2.0, pace(one).pace_s
-    lasts_s = (0.5 + 0.5) / (5.0 + 5.0)  # the pace when the report came
-    assert rule.cost(one, now) == pytest.approx(pace_s, rel=1e-3)
-    assert rule.cost(one, now + lasts_s) == pytest.approx(pace_s * (1.0 + mean / 2), rel=1e-3)
-    assert rule.cost(one, now + 1e9) == pytest.approx(pace_s * (1.0 + mean), rel=1e-3)
+    level = (3.0 + 3.0 + 1.0) / 3
+    share = 0.9 + 0.1 * 1.0 / level
+    lasts_s = (0.5 + 0.5) / (3.5 + 3.5) * 1.2  # when the report came; 1.2: a fifth of the mean
+    assert others(rule, one, now) == pytest.approx(0.0, abs=1e-6)
+    half = (share * level - 1.0) / 2
+    assert others(rule, one, now + lasts_s) == pytest.approx(half, rel=1e-2)
+    assert others(rule, one, now + 1e9) == pytest.approx(share * level - 1.0)
+
+
+def test_what_is_heard_of_some_counts_for_all() -> None:
+    """Load rises everywhere, and one target is not heard of meanwhile."""
+    rule = Steelyard()
+    quiet, heard, now = target(0, policy=rule), target(1, policy=rule), 0.0
+    for reported in [2.0] * 100 + [9.0] * 400:
+        for one in (quiet, heard) if reported < 9.0 else (heard,):
+            begin(one, now)
+            now += 0.1
+            end(one, 0.1, now, reported=reported)
+    assert others(rule, heard, 1e9) == pytest.approx(8.0, rel=0.1)
+    assert others(rule, quiet, 1e9) == pytest.approx(8.0, rel=0.2)
+
+
+def test_among_many_it_is_seen_soon_that_others_requests_have_ended() -> None:
+    """The index hears of our own requests alone; for the others' only time passes."""
+    rule, rng, now = Steelyard(explore=0.0), Random(5), 0.0
+    slow = [target(number, policy=rule) for number in range(35)]
+    fast = [target(number, policy=rule) for number in range(35, 40)]
+    for each in slow + fast:
+        rule.joined(each)
+        begin(each, now)
+        end(each, 0.5, now + (0.5 if each in slow else 0.05), reported=2.0)
+    now += 1.0
+    for each in fast:  # a report of very many
+        pace(each).lean, pace(each).lean_from = 1e3 * 0.05, now - 0.05
+    assert rule.pick(slow + fast, now, rng) in slow
+    now += 1e6
+    for _ in range(1 + 40 // LOOKS):
+        now += 1.0
+        picked = rule.pick(slow + fast, now, rng)
+    assert picked in fast
 
 
 def test_the_shortest_expected_delay_is_picked() -> None:
@@ -152,6 +192,29 @@ def test_a_newcomer_counts_as_the_mean_of_the_others() -> None:
     begin(newcomer, 0.0)
     begin(newcomer, 0.0)  # not flooded: its pending requests count
     assert all(rule.pick([newcomer, slow], 0.0, Random(n)) is slow for n in range(20))
+
+
+def test_newcomers_are_taken_for_what_newcomers_were_like() -> None:
+    """Cold ones, three times as slow: the first surprises, those after it get less."""
+    rule = Steelyard(explore=0.0)
+    for number in range(4):
+        taught(rule, number, 0.100)
+    assert rule.newness == pytest.approx(1.0, abs=0.05)
+    for number in range(10, 40):
+        taught(rule, number, 0.300, answers=1)
+    newcomer = target(50, policy=rule)
+    assert pace(newcomer).cost_s == pytest.approx(rule.mean_s * (rule.newness + 0.2))
+    assert 2.0 < rule.newness < 3.0
+    for number in range(60, 90):
+        taught(rule, number, 0.001, answers=1)
+    assert rule.newness == 1.0  # never faster than the others
+
+
+def test_one_newcomer_that_answers_very_late_does_not_bar_the_next() -> None:
+    rule = Steelyard()
+    taught(rule, 0, 0.010, answers=100)
+    taught(rule, 1, 60.0, answers=1)
+    assert rule.newness <= 1.4
 
 
 def failing_share(rule: Steelyard, requests: int, per_second: float) -> float:
