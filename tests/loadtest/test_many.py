@@ -34,6 +34,22 @@ def test_a_picture_is_taken_in_and_timed() -> None:
         assert 0.0 < one.longest_ms < 1000.0
 
 
+@pytest.mark.usefixtures("collector")
+def test_no_look_for_cycles_holds_up_who_takes_in_targets() -> None:
+    looks: list[int] = []
+
+    def look(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            looks.append(info["generation"])
+
+    gc.callbacks.append(look)
+    try:
+        take_in("peak_ewma", count=8000)
+    finally:
+        gc.callbacks.remove(look)
+    assert looks == [2]  # before it began
+
+
 @pytest.mark.parametrize("policy", ["steelyard", "consistent_hash"])
 def test_picks_are_measured_by_size(policy: str) -> None:
     cells = costs(policy, (10, 40), rounds=1)

@@ -23,6 +23,7 @@ from services.balancer.messages import Configure, Drain, Membership, Message, Pr
 
 BACKLOG: Final = 4096
 LINGER_S: Final = 0.3  # a draining process serves this much longer what was on its way to it
+MANY_NEW: Final = 2_000  # objects since the collector's last look
 _PUBLISH_EVERY_S: Final = 0.25
 
 
@@ -82,6 +83,8 @@ class Process:
                 self._configure(message)
             case Membership() if self.plane is not None:
                 self.plane.member(message)
+                if gc.get_count()[0] > MANY_NEW:  # targets stay: a look at all of them takes long
+                    gc.freeze()
                 if message.full and message.last and not self._ready:
                     self._ready = True
                     self._spawn(self._listen(self.plane))
@@ -158,12 +161,8 @@ class Process:
 
 
 def calm_collector() -> None:
-    """Seldom look for cycles, of which there are few; not at all until the process listens.
-
-    A look at 2,000 new objects takes half a millisecond, the next larger one, at 10,000, less than
-    5; the largest is for a process that has grown by 20 million.
-    """
-    gc.set_threshold(2_000, 3, 3_000)
+    """Seldom look for cycles, of which there are few; not at all until the process listens."""
+    gc.set_threshold(20_000, 20, 50)
     gc.collect()  # what importing left; what comes until then is there to stay
     gc.disable()
 
