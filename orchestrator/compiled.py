@@ -21,18 +21,8 @@ BALANCER: Final = Path("services/balancer")
 # What a request passes through.
 _DATAPLANE: Final = (
     *("accept", "chunked", "client", "deadlines", "errors", "exchange", "failure", "forward"),
-    *(
-        "forwarding",
-        "heads",
-        "http1",
-        "key",
-        "logged",
-        "observe",
-        "origins",
-        "plane",
-        "pool",
-        "probes",
-    ),
+    *("forwarding", "heads", "http1", "key", "lines", "logged", "observe", "origins", "plane"),
+    *("pool", "probes"),
     *("report", "request_ids", "retry", "route", "tunnel", "unfinished"),
 )
 _AROUND: Final = ("budget", "cluster", "load", "ramp", "room", "roster", "target")

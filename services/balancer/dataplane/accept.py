@@ -15,7 +15,14 @@ from services.balancer.dataplane.client import ClientSide
 from services.balancer.dataplane.errors import BadRequest, Refusal, answer, response
 from services.balancer.dataplane.exchange import Exchange
 from services.balancer.dataplane.heads import HEAD_BYTES, RequestHead
-from services.balancer.dataplane.http1 import REQUEST_HEAD, SLASH, UNUSUAL, Fields, check_request
+from services.balancer.dataplane.http1 import (
+    HEAD_END,
+    REQUEST_LINE,
+    SLASH,
+    UNUSUAL,
+    Fields,
+    check_request,
+)
 from services.balancer.dataplane.logged import LEFT, OWN, LoggedExchange, tell, tell_unread
 from services.balancer.dataplane.tunnel import offer
 from services.balancer.dataplane.unfinished import empty_lines
@@ -130,14 +137,17 @@ class ClientConnection(ClientSide):
         if size <= HEAD_BYTES and at == 0:
             head = plane.request_heads.known.get(data)
         if head is None:
-            match = REQUEST_HEAD.match(data, at)
-            if match is None:
+            match = REQUEST_LINE.match(data, at)
+            line_end = 0 if match is None else match.end()
+            end = data.find(HEAD_END, line_end - 2) + 4 if line_end else 3
+            if match is None or end == 3:
                 self._receive_partial(data[at:])
                 return
-            end = match.end()
-            head = self._read(match)
+            head = self._read(match, data[line_end : end - 2])
             if head is None:
                 return
+            if head.usual and end == size and at == 0:
+                plane.request_heads.keep(data, head)
         self._buffer = b""
         if head.close:
             self.close_after = True
@@ -159,10 +169,10 @@ class ClientConnection(ClientSide):
         else:
             self._answer(exchange, route)
 
-    def _read(self, match: re.Match[bytes]) -> RequestHead | None:
+    def _read(self, match: re.Match[bytes], section: bytes) -> RequestHead | None:
         """A head that is new to us; None when it was refused."""
         plane = self._plane
-        line, method, target, version, section = match.groups()
+        line, method, target, version = match.groups()
         try:
             if len(section) + len(line) > plane.head_bytes:
                 raise BadRequest(Refusal.HEAD_TOO_LARGE, "request head over the limit")
@@ -181,10 +191,7 @@ class ClientConnection(ClientSide):
             self.refuse(error.refusal, error.detail, plane.request_ids.take())
             return None
         route = plane.router.find(target, fields.host, fields.onward)
-        head = RequestHead(line, method, minor, fields, route)
-        if usual:
-            plane.request_heads.keep(match[0], head)
-        return head
+        return RequestHead(line, method, minor, fields, route, usual=usual)
 
     def _look_closer(
         self, method: bytes, minor: int, target: bytes, fields: Fields

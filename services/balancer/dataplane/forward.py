@@ -15,8 +15,8 @@ from services.balancer.dataplane.heads import ResponseHead
 from services.balancer.dataplane.http1 import (
     BARE_LINE_FEED,
     HEAD_END,
-    RESPONSE_HEAD,
     STATUS,
+    STATUS_LINE,
     Fields,
     response_has_body,
 )
@@ -269,10 +269,11 @@ class TargetConnection:
     def _read_new(self, data: bytes) -> ResponseHead:
         """One that is new to us."""
         plane = self._plane
-        match = RESPONSE_HEAD.match(data)
+        match = STATUS_LINE.match(data)
         if match is None:
             raise BadResponse(_UNREADABLE)
-        line, minor, code, section = match.groups()
+        line, minor, code = match.groups()
+        section = data[len(line) : -2]
         fields = plane.response_fields.known.get(section)
         if fields is None:
             fields = plane.response_fields.parse(section)

@@ -23,7 +23,10 @@ H = TypeVar("H")
 
 
 class RequestHead:
-    """`line` is the request line as it goes on; `close`: the client wants no other request."""
+    """`line` is the request line as it goes on; `close`: the client wants no other request.
+
+    Only what is `usual` may be remembered; the rest takes a closer look each time.
+    """
 
     __slots__ = (
         "_ahead",
@@ -35,6 +38,7 @@ class RequestHead:
         "method",
         "minor",
         "route",
+        "usual",
     )
 
     def __init__(
@@ -44,12 +48,15 @@ class RequestHead:
         minor: int,
         fields: Fields,
         route: Route[Destination] | None,
+        *,
+        usual: bool,
     ) -> None:
         self.line = line
         self.method = method
         self.minor = minor
         self.fields = fields
         self.route = route
+        self.usual = usual
         self.head_only = method == b"HEAD"
         self.close = fields.close or (minor == 0 and not fields.keep_alive)  # RFC 9112, 9.3
         self._lines = b""

@@ -13,25 +13,17 @@ from copy import copy
 from typing import Final
 
 from services.balancer.dataplane.errors import BadRequest, BadResponse, Refusal
-
-# RFC 9110, 5.6.2 and 5.5. Possessive, so that a hostile head cannot make the match backtrack.
-_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
+from services.balancer.dataplane.lines import TOKEN, VALUE, FieldLines, split, without
 
 # RFC 9112, 3. The target is any run of visible ASCII without a fragment; its form is checked later.
-_REQUEST_LINE: Final = rb"((" + _TOKEN + rb") ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n)"
-REQUEST_LINE: Final = re.compile(_REQUEST_LINE)
+# A head is its first line, then lines that are not empty up to one that is; what is in those is
+# checked when the section is parsed. Groups: line, method, target, minor.
+REQUEST_LINE: Final = re.compile(rb"((" + TOKEN + rb") ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n)")
 BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
 # RFC 9112, 4. The space after the status code may be missing when there is no reason phrase.
-_STATUS_LINE: Final = rb"(HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + _VALUE + rb")?\r\n)"
-# A whole head: its first line, then lines that are not empty up to one that is. What is in the
-# lines is checked when the section is parsed; groups: line, (method, target, | minor, status,)
-# (minor,) section.
-_SECTION: Final = rb"((?:[^\r]++\r\n)*+)\r\n"
-REQUEST_HEAD: Final = re.compile(_REQUEST_LINE + _SECTION)
-RESPONSE_HEAD: Final = re.compile(_STATUS_LINE + _SECTION)
+# Groups: line, minor, status.
+STATUS_LINE: Final = re.compile(rb"(HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + VALUE + rb")?\r\n)")
 STATUS: Final = {b"%d" % status: status for status in range(100, 600)}
-_FIELDS: Final = re.compile(rb"(?:" + _TOKEN + rb":" + _VALUE + rb"\r\n)*+")
 # RFC 9110, 7.2 and RFC 3986, 3.2.2: reg-name or IP-literal, and a port.
 _HOST: Final = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})*)(?::[0-9]{0,5})?"
@@ -45,30 +37,20 @@ COLON: Final = 0x3A
 _UNKNOWN_CODING: Final = "Transfer-Encoding other than chunked"
 
 
-def _any_case(name: str) -> bytes:
-    """A field name as classes: the matcher skips a class at once but walks into (?i:...)."""
-    return "".join(f"[{c.upper()}{c}]" if c.isalpha() else re.escape(c) for c in name).encode()
-
-
-def _finder(names: tuple[str, ...]) -> re.Pattern[bytes]:
-    alternatives = b"|".join(map(_any_case, names))
-    return re.compile(rb"\n(" + alternatives + rb"):[ \t]*+([^\r]*)\r")
-
-
 # RFC 9110, 7.6.1, and the fields that this hop sets itself.
-_REQUEST_NOTED: Final = _finder(
-    (
-        *("host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"),
-        *("te", "keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate"),
-        *("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"),
-        *("x-real-ip", "forwarded", "x-request-id", "via"),
-    )
+_REQUEST_NOTED: Final = frozenset(
+    {
+        *(b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"),
+        *(b"te", b"keep-alive", b"proxy-connection", b"proxy-authorization", b"proxy-authenticate"),
+        *(b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"),
+        *(b"x-real-ip", b"forwarded", b"x-request-id", b"via"),
+    }
 )
-_RESPONSE_NOTED: Final = _finder(
-    (
-        *("content-length", "transfer-encoding", "connection", "upgrade", "keep-alive"),
-        *("proxy-connection", "proxy-authenticate", "endpoint-load-metrics"),
-    )
+_RESPONSE_NOTED: Final = frozenset(
+    {
+        *(b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"keep-alive"),
+        *(b"proxy-connection", b"proxy-authenticate", b"endpoint-load-metrics"),
+    }
 )
 _KEPT: Final = frozenset({b"host", b"content-length", b"expect", b"via"})
 _FORWARDING: Final = frozenset(
@@ -137,17 +119,6 @@ def _framing(fields: Fields, name: bytes, value: bytes) -> str | None:
     return None
 
 
-def _cut(section: bytes, spans: list[tuple[int, int]]) -> bytes:
-    """The section without the given (start, end) spans, which are in order."""
-    kept = []
-    at = 0
-    for start, end in spans:
-        kept.append(section[at:start])
-        at = end
-    kept.append(section[at:])
-    return b"".join(kept)
-
-
 def _nominated(section: bytes, names: set[bytes]) -> bytes:
     """The section without the lines that Connection named (RFC 9110, 7.6.1)."""
     lines = section.split(b"\r\n")
@@ -194,24 +165,36 @@ def _take_framing(fields: Fields, name: bytes, value: bytes) -> None:
         raise BadRequest(Refusal.CODING if unknown else Refusal.MALFORMED, fault)
 
 
-def parse_request_fields(section: bytes, max_count: int) -> Fields:
+def request_lines() -> FieldLines:
+    """Nothing known yet."""
+    return FieldLines(_REQUEST_NOTED)
+
+
+def response_lines() -> FieldLines:
+    """Nothing known yet."""
+    return FieldLines(_RESPONSE_NOTED)
+
+
+def parse_request_fields(section: bytes, max_count: int, lines: FieldLines | None = None) -> Fields:
     """A request's field section: lines that each end in CRLF, without the empty one.
 
-    Raises BadRequest (400, 417, 431, 501) on anything that the grammar or framing rules forbid.
+    `lines` remembers. Raises BadRequest (400, 417, 431, 501) on anything that the grammar or
+    framing rules forbid.
     """
-    if _FIELDS.fullmatch(section) is None:
+    lines = lines or request_lines()
+    texts = split(section)
+    noted = lines.noted(texts)
+    if noted is None:
         raise BadRequest(Refusal.MALFORMED, "a header line breaks the grammar")
-    if section.count(b"\n") > max_count:
+    if len(texts) > max_count:
         raise BadRequest(Refusal.HEAD_TOO_LARGE, f"more than {max_count} header lines")
     fields = Fields()
-    cuts: list[tuple[int, int]] = []
+    dropped: set[bytes] = set()
     nominated: set[bytes] = set()
-    forwarding: list[bytes] = []
-    # A line feed in front, so that the first line, too, follows one. A match runs from there to the
-    # line's CR; one byte further on, in `section`, the same numbers hold the line and its CRLF.
-    for match in _REQUEST_NOTED.finditer(b"\n" + section):
-        name = match[1].lower()
-        value = match[2].rstrip(b" \t")
+    forwarding = b""
+    for line in noted:
+        name = line.name
+        value = line.value
         if name == b"host":
             _take_host(fields, value)
         elif name in (b"content-length", b"transfer-encoding"):
@@ -223,37 +206,42 @@ def parse_request_fields(section: bytes, max_count: int) -> Fields:
         elif name == b"upgrade":
             _take_offer(fields, value)
         elif name in _FORWARDING:
-            forwarding.append(section[match.start() : match.end()])
+            forwarding += line.text + b"\r\n"
         if name not in _KEPT:
-            cuts.append((match.start(), match.end()))
+            dropped.add(line.text)
     _settle_offer(fields, nominated)
     fields.odd = fields.host is None or fields.upgrade is not None
     if nominated & _NEVER_NOMINATED:
         raise BadRequest(Refusal.MALFORMED, "Connection names a field that may not be removed")
-    onward = _cut(section, cuts) if cuts else section
+    onward = without(texts, dropped) if dropped else section
     if nominated:
         onward = _nominated(onward, nominated)
         fields.nominated = frozenset(nominated)
     fields.onward = onward
-    fields.forwarding = b"".join(forwarding)
+    fields.forwarding = forwarding
     return fields
 
 
-def parse_response_fields(section: bytes, max_count: int) -> Fields:
+def parse_response_fields(
+    section: bytes, max_count: int, lines: FieldLines | None = None
+) -> Fields:
     """A response's field section; as `parse_request_fields`, but the fault is the target's.
 
     Raises BadResponse.
     """
-    if _FIELDS.fullmatch(section) is None:
+    lines = lines or response_lines()
+    texts = split(section)
+    noted = lines.noted(texts)
+    if noted is None:
         raise BadResponse("a header line breaks the grammar")
-    if section.count(b"\n") > max_count:
+    if len(texts) > max_count:
         raise BadResponse(f"more than {max_count} header lines")
     fields = Fields()
-    cuts: list[tuple[int, int]] = []
+    dropped: set[bytes] = set()
     nominated: set[bytes] = set()
-    for match in _RESPONSE_NOTED.finditer(b"\n" + section):
-        name = match[1].lower()
-        value = match[2].rstrip(b" \t")
+    for line in noted:
+        name = line.name
+        value = line.value
         if name in (b"content-length", b"transfer-encoding"):
             fault = _framing(fields, name, value)
             if fault is not None:
@@ -263,11 +251,11 @@ def parse_response_fields(section: bytes, max_count: int) -> Fields:
         elif name == b"upgrade":
             _take_offer(fields, value)
         if name != b"content-length":
-            cuts.append((match.start(), match.end()))
+            dropped.add(line.text)
     _settle_offer(fields, nominated)
     if nominated & _NEVER_NOMINATED:
         raise BadResponse("Connection names a field that may not be removed")
-    onward = _cut(section, cuts) if cuts else section
+    onward = without(texts, dropped) if dropped else section
     if nominated:
         onward = _nominated(onward, nominated)
         fields.nominated = frozenset(nominated)
@@ -285,16 +273,22 @@ class FieldCache:
     CACHED: Final = 512
     CACHED_BYTES: Final = 4096
 
-    __slots__ = ("_max_count", "_parse", "known")
+    __slots__ = ("_lines", "_max_count", "_parse", "known")
 
-    def __init__(self, parse: Callable[[bytes, int], Fields], max_count: int) -> None:
+    def __init__(
+        self,
+        parse: Callable[[bytes, int, FieldLines], Fields],
+        lines: FieldLines,
+        max_count: int,
+    ) -> None:
         self.known: dict[bytes, Fields] = {}
         self._parse = parse
+        self._lines = lines
         self._max_count = max_count
 
     def parse(self, section: bytes) -> Fields:
         """What `parse(section)` says, kept for the next one who asks."""
-        fields = self._parse(section, self._max_count)
+        fields = self._parse(section, self._max_count, self._lines)
         if len(section) <= self.CACHED_BYTES:
             if len(self.known) >= self.CACHED:
                 self.known.clear()

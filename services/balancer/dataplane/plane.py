@@ -26,6 +26,8 @@ from services.balancer.dataplane.http1 import (
     FieldCache,
     parse_request_fields,
     parse_response_fields,
+    request_lines,
+    response_lines,
 )
 from services.balancer.dataplane.key import KeyOf, reader
 from services.balancer.dataplane.observe import Counters
@@ -112,8 +114,12 @@ class Plane:
         """
         self.config = config
         self._columns = columns or assign(self._columns, (c.name for c in config.clusters))
-        self.request_fields = FieldCache(parse_request_fields, config.limits.header_count)
-        self.response_fields = FieldCache(parse_response_fields, config.limits.header_count)
+        self.request_fields = FieldCache(
+            parse_request_fields, request_lines(), config.limits.header_count
+        )
+        self.response_fields = FieldCache(
+            parse_response_fields, response_lines(), config.limits.header_count
+        )
         self.request_heads: Heads[RequestHead] = Heads()
         self.response_heads: Heads[ResponseHead] = Heads()
         self.host_line = b"Host: " + config.listen.encode() + b"\r\n"

@@ -32,7 +32,7 @@ def test_neither_many_heads_nor_long_ones_fill_the_memory() -> None:
 def test_each_client_has_its_own_lines() -> None:
     """What is remembered of one client is never sent for another."""
     fields = parse_request_fields(b"Host: a\r\n", 9)
-    head = RequestHead(b"GET / HTTP/1.1\r\n", b"GET", 1, fields, None)
+    head = RequestHead(b"GET / HTTP/1.1\r\n", b"GET", 1, fields, None, usual=True)
     for lines in (b"Via: one\r\n", b"Via: one\r\n", b"Via: other\r\n", b"Via: one\r\n"):
         assert head.ahead_of(lines) == b"GET / HTTP/1.1\r\nHost: a\r\n" + lines
 

@@ -12,7 +12,9 @@ from services.balancer.dataplane.http1 import (
     check_request,
     parse_request_fields,
     parse_response_fields,
+    request_lines,
     response_has_body,
+    response_lines,
 )
 
 LINES: Final = 20
@@ -139,7 +141,7 @@ def test_which_responses_have_a_body(method: bytes, status: int, body: bool) -> 
 
 def test_the_cache_keeps_what_was_parsed_under_its_own_bytes() -> None:
     """Known sections can be asked for directly; another spelling is another section."""
-    cache = FieldCache(parse_request_fields, LINES)
+    cache = FieldCache(parse_request_fields, request_lines(), LINES)
     section = b"Host: a\r\n"
     assert cache.known.get(section) is None
     fields = cache.parse(section)
@@ -149,7 +151,7 @@ def test_the_cache_keeps_what_was_parsed_under_its_own_bytes() -> None:
 
 def test_the_cache_is_bounded() -> None:
     """Neither many sections nor long ones fill the memory."""
-    cache = FieldCache(parse_request_fields, LINES)
+    cache = FieldCache(parse_request_fields, request_lines(), LINES)
     for number in range(3 * FieldCache.CACHED):
         cache.parse(b"Host: a%d\r\n" % number)
         assert 1 <= len(cache.known) <= FieldCache.CACHED
@@ -161,14 +163,14 @@ def test_the_cache_is_bounded() -> None:
 
 def test_the_cache_keeps_no_errors_and_its_bound_of_lines() -> None:
     """A refused section is refused again."""
-    requests = FieldCache(parse_request_fields, 1)
+    requests = FieldCache(parse_request_fields, request_lines(), 1)
     for _ in range(2):
         with pytest.raises(BadRequest):
             requests.parse(b"A : b\r\n")
         with pytest.raises(BadRequest) as refused:
             requests.parse(b"A: b\r\nC: d\r\n")
         assert refused.value.refusal is Refusal.HEAD_TOO_LARGE
-    responses = FieldCache(parse_response_fields, 1)
+    responses = FieldCache(parse_response_fields, response_lines(), 1)
     with pytest.raises(BadResponse):
         responses.parse(b"A : b\r\n")
     assert not requests.known

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from services.balancer.dataplane.errors import BadRequest, BadResponse
 from services.balancer.dataplane.http1 import (
-    REQUEST_HEAD,
+    HEAD_END,
+    REQUEST_LINE,
     Fields,
     check_request,
     parse_request_fields,
@@ -216,10 +217,11 @@ def heads(draw: st.DrawFn) -> bytes:
 
 def accepted_alike(head: bytes) -> bool:
     """False when we refuse the head; otherwise the others must read it as we do."""
-    match = REQUEST_HEAD.fullmatch(head)
-    if match is None:
+    match = REQUEST_LINE.match(head)
+    if match is None or head.find(HEAD_END, match.end() - 2) != len(head) - 4:
         return False
-    _, method, target, minor, section = match.groups()
+    line, method, target, minor = match.groups()
+    section = head[len(line) : -2]
     try:
         fields = parse_request_fields(section, 100)
         onward, fields = check_request(method, target, int(minor), fields)
