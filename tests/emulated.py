@@ -1,19 +1,36 @@
-"""moto's AWS with few machine images: it makes hundreds anew for every test, twice."""
+"""moto's AWS without what costs a test most: it makes hundreds of machine images anew, twice, and
+finds out at every call, for every field, what it found out at the last one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
+from pkgutil import resolve_name
 from typing import Any, Final
 from unittest.mock import patch
 
 from moto import mock_aws
+from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
+from moto.core.utils import get_value
 from moto.ec2.models import amis
 from moto.utilities.utils import load_resource
 
 ANY_IMAGE: Final = "ami-12c6146b"
 _LATEST: Final = "al2023-ami-2023"  # what the orchestrator finds by its SSM parameter
+
+_MISSING: Final = object()
+# Each says the same to the same words: asked once.
+_ANSWERED_ONCE: Final = {
+    path: cache(resolve_name(path))
+    for path in (
+        "moto.core.responses.method_names_from_class",
+        "moto.kms.models.generate_private_key",  # of every disk; nobody looks at it
+        "xmltodict._validate_name",
+        "botocore.useragent.sanitize_user_agent_string_component",
+    )
+}
 
 
 def _wanted(image: dict[str, Any]) -> bool:
@@ -29,13 +46,50 @@ def _copies(path: str) -> list[dict[str, Any]]:
     return [dict(image) for image in _few(path)]  # moto writes into them
 
 
+class _Field:
+    """How a field of an answer is found; a matter of classes and shapes, not of objects."""
+
+    _plain = XFormedAttributePicker.get_possible_keys
+
+    def __init__(self, picker: XFormedAttributePicker, context: AttributePickerContext) -> None:
+        self.names = tuple(dict.fromkeys(_Field._plain(picker, context)))
+        path = f"{context.key_path}.{context.key}"
+        found = (t for end, t in picker.response_transformers.items() if path.endswith(end))
+        self.transform = next(found, None)
+
+
+def _picks() -> Callable[[XFormedAttributePicker, AttributePickerContext], Any]:
+    fields: dict[tuple[object, ...], _Field] = {}
+
+    def pick(picker: XFormedAttributePicker, context: AttributePickerContext) -> Any:
+        shape, of = context.shape, context.obj
+        parent = getattr(shape, "parent", None)
+        place = (type(of), shape, parent, context.service_model, context.key_path, context.key)
+        field = fields.get(place)
+        if field is None:
+            field = fields[place] = _Field(picker, context)
+        for name in field.names:
+            if (value := get_value(of, name, _MISSING)) is not _MISSING:
+                break
+        else:
+            value = None
+        return value if field.transform is None else field.transform(value)
+
+    return pick
+
+
+_pick: Final = _picks()
+
+
 @contextmanager
 def emulated() -> Iterator[None]:
     """An empty account in every region, for as long as this lasts."""
     few = [image for image in amis.AMIS if _wanted(image)]
-    with (
-        patch.object(amis, "AMIS", few),
-        patch.object(amis, "load_resource", _copies),
-        mock_aws(),
-    ):
+    with ExitStack() as stack:
+        for path, remembered in _ANSWERED_ONCE.items():
+            stack.enter_context(patch(path, remembered))
+        stack.enter_context(patch.object(XFormedAttributePicker, "__call__", _pick))
+        stack.enter_context(patch.object(amis, "AMIS", few))
+        stack.enter_context(patch.object(amis, "load_resource", _copies))
+        stack.enter_context(mock_aws())
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,10 +45,29 @@ clusters:
 """
 
 
+class _Kept:
+    """A session that makes a client once: of an account, clients hold nothing."""
+
+    def __init__(self) -> None:
+        self._session = boto3.Session(region_name=REGION)
+        self._made: dict[tuple[object, ...], Any] = {}
+        self._making = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def client(self, *words: Any, **options: Any) -> Any:
+        key = (*words, *sorted(options.items()))
+        with self._making:
+            if key not in self._made:
+                self._made[key] = self._session.client(*words, **options)
+            return self._made[key]
+
+
 @cache
-def session() -> boto3.Session:
+def session() -> Any:
     """One for all: reading the service descriptions is most of a test's time otherwise."""
-    return boto3.Session(region_name=REGION)
+    return _Kept()
 
 
 class Killed(BaseException):

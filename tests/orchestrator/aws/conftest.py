@@ -20,6 +20,12 @@ def _no_real_account(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _no_power_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process wrote outlives it without the disk; none of the tests pulls the plug."""
+    monkeypatch.setattr("orchestrator.deploy.journal.os.fsync", lambda _: None)
+
+
+@pytest.fixture(autouse=True)
 def _gaps_of_the_emulator() -> Iterator[None]:
     with filled():
         yield

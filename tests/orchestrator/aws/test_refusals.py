@@ -15,7 +15,7 @@ from moto.core.botocore_stubber import MockRawResponse
 from orchestrator.aws.door import Aws, Call, Phase
 from orchestrator.aws.errors import CloudError
 from orchestrator.aws.wait import Patience
-from tests.orchestrator.aws.account import WHOLE, Account, changed
+from tests.orchestrator.aws.account import REGION, WHOLE, Account, changed
 
 
 def refusal(code: str, message: str = "no") -> botocore.exceptions.ClientError:
@@ -137,6 +137,8 @@ def throttled(account: Account, service: str, operation: str, times: int) -> Cal
         )
         return AWSResponse(request.url, 503, {}, MockRawResponse(body.encode()))
 
+    # Its own clients: the handler stays with them.
+    account.aws = Aws(REGION, watch=account._watch)
     events = account.aws._client(service).meta.events
     events.register_first(f"before-send.{service}.{operation}", answer)
     return lambda: sent[0]
