@@ -11,24 +11,32 @@ import pytest
 
 from orchestrator import images
 from orchestrator.engine import connected
-from tests.compose.fleet import Fleet
+from tests.compose.fleet import Fleet, docker
 
 
 @pytest.fixture(scope="session")
 def built() -> dict[str, images.BuiltImage]:
     """Both images by room, of the base that PYTHON_IMAGE names. No engine is an error, no skip."""
+    return {room: image_of(room) for room in images.ROOMS}
+
+
+@pytest.fixture(scope="session")
+def compiled(built: dict[str, images.BuiltImage]) -> images.BuiltImage:
+    """The balancer as `make images` has it; `latest` stays the plain one."""
+    made, plain = image_of("balancer", compiled=True), built["balancer"]
+    docker("tag", plain.reference, f"{plain.name}:{images.LATEST}")
+    return made
+
+
+def image_of(room: str, *, compiled: bool = False) -> images.BuiltImage:
     with connected() as client:
         name = os.environ.get(images.ENV_BASE, images.DEFAULT_BASE)
         base = images.find_base(client, name, lambda _: None)
         ca = os.environ.get("PIP_CERT")
-        return {
-            room: images.build(
-                client,
-                images.plan_image(images.ROOT, room, base, ca=Path(ca) if ca else None),
-                lambda _: None,
-            )
-            for room in images.ROOMS
-        }
+        plan = images.plan_image(
+            images.ROOT, room, base, ca=Path(ca) if ca else None, compiled=compiled
+        )
+        return images.build(client, plan, lambda _: None)
 
 
 def fresh_fleet(name: str) -> Fleet:

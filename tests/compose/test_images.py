@@ -32,6 +32,18 @@ def test_an_image_is_within_its_mark(built: dict[str, BuiltImage], room: str) ->
     assert 0 < over <= MARK_BYTES[room]
 
 
+@pytest.mark.timeout(600)  # where nobody has compiled this version yet
+def test_the_compiled_image_runs_machine_code_and_is_within_its_mark(compiled: BuiltImage) -> None:
+    modules = ("dataplane.exchange", "dataplane.http1", "pick.steelyard", "target")
+    names = ", ".join(f"services.balancer.{name}" for name in modules)
+    files = " ".join(f"services.balancer.{name}.__file__" for name in modules).replace(" ", ", ")
+    loaded = in_image(compiled, f"python3 -c 'import {names}; print({files})'").split()
+    assert [name for name in loaded if not name.endswith(".so")] == []
+    assert len(loaded) == len(modules)
+    assert in_image(compiled, "command -v gcc cc mypyc || :") == ""
+    assert 0 < compiled.over_base_bytes <= MARK_BYTES["balancer"]
+
+
 @rooms
 def test_an_image_carries_its_own_room_alone(built: dict[str, BuiltImage], room: str) -> None:
     files = in_image(built[room], "cd /app && find . -type f -name '*.py'").split()
