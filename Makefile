@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup lock demo local bench bench-peers bench-life arena arena-live compile images push lint format test test-aws test-docker fuzz chaos clean
+.PHONY: help setup lock demo local bench bench-peers bench-life arena arena-live compile images push lint format test test-aws test-compiled test-docker fuzz chaos clean
 .PHONY: permissions template plan up status logs scale drain roll down kill
 
 help: ## list the commands
@@ -147,6 +147,13 @@ test: $(READY) ## everything that needs no Docker; the AWS emulator's suite is t
 
 test-aws: $(READY) ## the orchestrator against an emulated API, interrupted everywhere
 	@$(BIN)/pytest -n 2 --dist worksteal tests/orchestrator/aws
+
+# An installation knows the plain modules: PYTHONPATH goes before it, the working directory nowhere.
+COMPILED_FIRST := PYTHONPATH=$(CURDIR)/build/compiled PYTHONSAFEPATH=1
+
+test-compiled: compile ## the data plane's tests on the compiled modules
+	@$(COMPILED_FIRST) $(BIN)/python -c 'import sys; from services.balancer.dataplane import exchange as e; sys.exit(0 if e.__file__.endswith(".so") else "not compiled: " + e.__file__)'
+	@$(COMPILED_FIRST) $(BIN)/pytest --import-mode=append -n 2 --dist loadfile -m "not docker" tests/balancer tests/conformance
 
 fuzz: $(READY) ## our framing beside h11's and llhttp's (INPUTS=100000 SEED=1 PROCESSES=2)
 	@$(BIN)/python -m tests.fuzz.differential --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),1) --processes $(or $(PROCESSES),2)
