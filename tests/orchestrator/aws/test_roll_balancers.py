@@ -164,7 +164,7 @@ def test_one_that_its_load_balancer_finds_ill_is_taken_back(
         return told
 
     monkeypatch.setattr(ELBv2Backend, "describe_target_health", ill)
-    impatient(account)
+    impatient(account, 5)  # it has to be registered within
     with pytest.raises(RollHaltedError, match="is unhealthy behind its load balancer"):
         do_roll(account)
     assert (state(account), idents(account), sealed(account)) == (before, old, version)
@@ -304,10 +304,10 @@ def roll_workers(account: Account, *names: str) -> int:
         return roll(account.aws, plan, wanted, FAST, journal=journal, around=account.around)
 
 
-def impatient(account: Account) -> Patience:
+def impatient(account: Account, deadline_s: float = 1) -> Patience:
     """What it was before."""
     before = account.around.patience
-    account.around = dataclasses.replace(account.around, patience=Patience(1, 0))
+    account.around = dataclasses.replace(account.around, patience=Patience(deadline_s, 0.1))
     return before
 
 
