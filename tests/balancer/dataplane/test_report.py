@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from services.balancer.config import ClusterConfig, PolicySpec
 from services.balancer.dataplane.http1 import parse_response_fields
 from services.balancer.dataplane.report import apart, hear, read_report
-from services.balancer.load import Load
 from services.balancer.pick.prequal import Prequal
+from services.balancer.pick.steelyard import Steelyard
 from tests.balancer.dataplane.stand import configuration, data_plane
+from tests.balancer.made import target
 from tests.stand.target import Request, StubTarget, plain
 
 
@@ -40,31 +41,18 @@ def test_a_report_is_read(
     assert read_report(value) == read
 
 
-class Heard(Load):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: list[tuple[float | None, float | None, float | None]] = []
-
-    def reported(
-        self, pending: float | None, latency_s: float | None, cpu: float | None, now: float
-    ) -> None:
-        self.told.append((pending, latency_s, cpu))
-
-
-class HeardPending(Heard):
-    wants_latency = False
-
-
 def test_who_wants_no_latency_is_told_of_the_pending_requests_alone() -> None:
     value = b"TEXT named_metrics.pending=4, named_metrics.latency_ms=12.5, cpu_utilization=0.3"
-    for load, told in ((Heard(), (4.0, 0.0125, 0.3)), (HeardPending(), (4.0, None, None))):
-        hear(load, value, 1.0)
-        assert load.told == [told]
-    silent = HeardPending()
+    prequal, steelyard = Prequal(), Steelyard()
+    whole, part, silent = (target(0, policy=each).load for each in (prequal, steelyard, steelyard))
+    assert (whole.wants_latency, part.wants_latency) == (True, False)
+    hear(whole, value, 1.0)
+    assert (whole.reported_pending, whole.cpu) == (4.0, 0.3)
+    assert [each.latency_s for each in prequal.pool] == [0.0125]
+    hear(part, value, 1.0)
+    assert (part.reported_pending, part.cpu) == (4.0, None)
     hear(silent, b'JSON {"cpu_utilization": 0.3}', 1.0)
-    assert silent.told == []
+    assert (silent.reported_pending, silent.cpu) == (None, None)
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
