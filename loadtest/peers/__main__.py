@@ -242,11 +242,11 @@ def _with_idle(
 
 
 def _with_races(done: Report, plan: Plan, rng: Random) -> Report:
-    entrants = tuple(p for p in plan.proxies if p.name in (OURS.name, BASELINE))
+    entrants = tuple(p for p in plan.proxies if p.name in (OURS.name, COMPILED.name, BASELINE))
     ask = k6(find_k6())
     with field(entrants, plan.programs, rng) as ports:
         races = []
-        for at_once, rounds in ((64, plan.rounds * 2), (1000, max(2, plan.rounds // 2))):
+        for at_once, rounds in ((64, plan.rounds * 2), (1000, plan.rounds)):
             say: Callable[..., None] = lambda name, finish, n=at_once: out.print(  # noqa: E731 - one line of progress
                 f"1000 requests, {n} at once, {name}: {finish.fault or f'{finish.seconds:.3f} s'}"
             )

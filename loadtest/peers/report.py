@@ -184,7 +184,7 @@ def race_rows(races: Sequence[Race]) -> list[list[str]]:
             cells = [race.title, title_of(name)]
             if times:
                 cells += [f"{t:.3f}" for t in (median(times), min(times), max(times))]
-                cells += ["1" if name == BASELINE else _ratio(race.ratio)]
+                cells += ["1" if name == BASELINE else _ratio(race.ratios.get(name))]
             else:
                 cells += ["void", "", "", ""]
             table.append(cells)

@@ -20,7 +20,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from loadtest.peers.contenders import BASELINE, HOST, OURS, Launch, Layout, Proxy
+from loadtest.peers.contenders import BASELINE, HOST, Launch, Layout, Proxy
 from loadtest.peers.process import PeersError, free_ports, running
 from loadtest.peers.scenario import PREFIX
 from services.contract import (
@@ -45,7 +45,7 @@ class Race:
     at_once: int
     seconds: dict[str, list[float]]
     faults: tuple[str, ...]
-    ratio: float | None  # median of the rounds' own ratios, ours to the baseline's
+    ratios: dict[str, float]  # by proxy, to the baseline: medians of the rounds' own ratios
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def race(
     """Alternate over the proxies' ports; `ask(port, at_once)` makes the requests."""
     seconds: dict[str, list[float]] = {name: [] for name in ports}
     faults: list[str] = []
-    ratios: list[float] = []
+    ratios: dict[str, list[float]] = {}
     for port in ports.values():
         ask(port, at_once)  # pools, caches and the workers' first requests
     for round_ in range(rounds):
@@ -94,14 +94,15 @@ def race(
             else:
                 clean[name] = finish.seconds
                 seconds[name].append(finish.seconds)
-        if clean.keys() >= {OURS.name, BASELINE}:
-            ratios.append(clean[OURS.name] / clean[BASELINE])
+        for name, took_s in clean.items():
+            if name != BASELINE and BASELINE in clean:
+                ratios.setdefault(name, []).append(took_s / clean[BASELINE])
     return Race(
         TITLES.get(at_once, f"1000 requests, {at_once} at once"),
         at_once,
         seconds,
         tuple(faults),
-        median(ratios) if ratios else None,
+        {name: median(found) for name, found in ratios.items()},
     )
 
 

@@ -24,7 +24,7 @@ from loadtest.peers.report import (
 )
 from loadtest.peers.rounds import summarize
 from loadtest.peers.scenario import BROWSER_HEADERS, SMALL, Scenario
-from loadtest.peers.thousand import Finish, race
+from loadtest.peers.thousand import Finish, Race, race
 
 GOOD = Generated(1000, 1.0, 1000 * (SMALL.body_bytes + 150), {}, 1.0, 2.0, 3.0)
 
@@ -100,6 +100,15 @@ def test_marks_say_kept_or_missed() -> None:
     assert not Mark("time", 1.3, 1.2, at_least=False).kept
 
 
+def test_a_race_is_judged_by_the_compiled_one_where_it_ran() -> None:
+    ratios = {"steelyard": 1.3, "steelyard-compiled": 1.1}
+    both, one = (Race("1000 requests", 64, {}, (), found) for found in (ratios, {"steelyard": 1.3}))
+    assert [str(mark) for mark in marks((), (), (both, one), ())] == [
+        "1000 requests, Steelyard, compiled, time against HAProxy: 1.10 (at most 1.2): kept",
+        "1000 requests, Steelyard, time against HAProxy: 1.30 (at most 1.2): MISSED",
+    ]
+
+
 def test_docs_are_rewritten_between_the_markers_only(tmp_path: Path) -> None:
     file = tmp_path / "benchmarks.md"
     file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
@@ -132,7 +141,7 @@ def test_a_race_pairs_rounds_and_keeps_unclean_ones_out() -> None:
     got = race(64, {"steelyard": 1, "haproxy": 2}, 2, ask, lambda _name, _finish: None)
     assert asked == [1, 2, 2, 1, 1, 2], "the order turns every round"
     assert got.seconds == {"steelyard": [5.0], "haproxy": [2.0, 4.0]}
-    assert got.ratio == pytest.approx(5.0 / 4.0)
+    assert got.ratios == {"steelyard": pytest.approx(5.0 / 4.0)}
     assert got.faults == ("steelyard, round 1: 1000 of 1000 requests made, 1 not answered 200",)
 
 
