@@ -319,7 +319,11 @@ class Steelyard:
         count = len(candidates)
         if count > LOOK_AT_ALL:
             if count == len(self.index):
-                self._look_again(candidates, now - before_s, now)
+                self._looked = looked = (self._looked + 1) % count
+                seen = candidates[looked]
+                self.index.cheaper(seen, self.cost(seen, now))  # others' may have ended there
+                if self.level > 1.0:
+                    self._look_further(candidates, now - before_s, now)
                 cheapest = self.index.cheapest(self.cost, now)
                 if cheapest is not None:
                     return cheapest  # type: ignore[return-value] # all who joined are candidates
@@ -348,21 +352,18 @@ class Steelyard:
                 best, lowest = target, cost
         return best
 
-    def _look_again(self, candidates: Sequence[T], passed_s: float, now: float) -> None:
-        """At one of many in turn, where others' requests may have ended meanwhile.
+    def _look_further(self, candidates: Sequence[T], passed_s: float, now: float) -> None:
+        """At more of many in turn, where other balancers' requests may have ended meanwhile.
 
-        At more than one when other balancers take part and picks are rare: all once in as long as
-        one request takes, but at no more than LOOKS.
+        At all once in as long as one request takes, but at no more than LOOKS for one pick: when
+        picks are many, each need look at few.
         """
-        looks = 1
-        count = len(candidates)
-        if self.level > 1.0:
-            looks = min(1 + int(passed_s / max(self.mean_s, _LEAST_S) * count), LOOKS)
-        index = self.index
-        for place in range(self._looked + 1, self._looked + looks + 1):
+        count, looked, index = len(candidates), self._looked, self.index
+        looks = min(int(passed_s / max(self.mean_s, _LEAST_S) * count), LOOKS - 1)
+        for place in range(looked + 1, looked + looks + 1):
             target = candidates[place % count]
             index.cheaper(target, self.cost(target, now))
-        self._looked = (self._looked + looks) % count
+        self._looked = (looked + looks) % count
 
     def _neglected(self, candidates: Sequence[T], now: float, rng: Random) -> T | None:
         """Of a few, the one unheard of for longest, if that is too long."""
