@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-UP_TIMEOUT_S = 120
+UP_TIMEOUT_S = 200  # nine containers on a machine that has other work
 
 
 def docker(*words: str, timeout_s: float = 60, env: dict[str, str] | None = None) -> str:
