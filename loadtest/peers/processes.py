@@ -1,9 +1,10 @@
 """Two data-plane processes beside one: what a request costs when there are two.
 
 Two processes on two cores can do twice what one does, unless a request costs more for there being
-two (counts of the other to add up, memory to share, fewer requests in each turn of the loop) or one
-of them gets more than its half. Both are seen without two cores to spare: one process and two are
-run in turn, on the core that the proxy has, and asked the same. With a core each they would do
+two (counts of the other to add up, memory to share) or one of them gets more than its half. Both
+are seen without two cores to spare: one process and two are run in turn, on the core that the proxy
+has, with as many clients for each process, so that each turn of a loop has as much to do. With a
+core each they would do
 
     2 x CPU of a request with one process / CPU of a request with two       if the halves are even
     CPU of a request with one process / CPU of the busier per request of both       as they were
@@ -15,7 +16,7 @@ share a core also pay for changing places on it, which two cores would not.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -75,6 +76,7 @@ def play(
     runs: list[ProcessesRun] = []
     for round_ in range(rounds):
         for count in COUNTS[:: 1 if round_ % 2 else -1]:
+            asked = replace(scenario, connections=scenario.connections * count)
             launch = steelyard(policy, compiled=proxy.name == COMPILED.name, processes=count)
             with TemporaryDirectory(prefix=f"steelyard-{count}-") as name:
                 listen, admin = free_ports(2, rng)
@@ -87,10 +89,10 @@ def play(
                     directory=layout.directory,
                     cores=cores.proxy,
                 ) as started:
-                    wrong = look(scenario, listen)
-                    generator.run(scenario, listen, WARM_UP_S)
+                    wrong = look(asked, listen)
+                    generator.run(asked, listen, WARM_UP_S)
                     before_s, tree_s = _each_s(started), started.cpu_s()
-                    got = generator.run(scenario, listen, seconds)
+                    got = generator.run(asked, listen, seconds)
                     after_s, tree_s = _each_s(started), started.cpu_s() - tree_s
             busiest_s = max(after_s[pid] - before_s.get(pid, 0.0) for pid in after_s)
             run = ProcessesRun(
@@ -100,7 +102,7 @@ def play(
                 got.requests,
                 tree_s,
                 busiest_s,
-                wrong or fault(scenario, got),
+                wrong or fault(asked, got),
             )
             say(run)
             runs.append(run)

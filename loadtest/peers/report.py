@@ -155,10 +155,10 @@ def markdown(report: Report) -> str:
         lines += [
             "### Two data-plane processes",
             "",
-            "One and two in turn on the proxy's core, the same load, CPU of the whole tree. What "
-            "two would do on a core each, times what one does: by what a request costs, if each "
-            "gets its half; and by what the busier of them had to do, with the halves as they "
-            "were.",
+            "One and two in turn on the proxy's core, 64 clients for each process, CPU of the "
+            "whole tree. What two would do on a core each, times what one does: by what a request "
+            "costs, if each gets its half; and by what the busier of them had to do, with the "
+            "halves as they were.",
             "",
             *_table(PROCESSES_HEADINGS, processes_rows(report.processes)),
         ]
