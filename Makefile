@@ -152,12 +152,10 @@ test-aws: $(READY) ## the orchestrator against an emulated API, interrupted ever
 COMPILED_FIRST := PYTHONPATH=$(CURDIR)/build/compiled PYTHONSAFEPATH=1
 HOT_TESTS := tests/balancer/dataplane tests/balancer/pick tests/conformance \
 	$(addprefix tests/balancer/test_,$(addsuffix .py,budget cluster columns ejection ramp room target))
-# Known to be wrong in the compiled build alone: `GET http://host` without a path ends the connection.
-HOT_FAULTS := $(patsubst %,--deselect="tests/balancer/dataplane/test_http1.py::test_a_good_request_is_read[3.2.% absolute without a path]",2 4)
 
 test-compiled: compile ## the data plane's tests on the compiled modules
 	@$(COMPILED_FIRST) $(BIN)/python -c 'import sys; from services.balancer.dataplane import exchange as e; sys.exit(0 if e.__file__.endswith(".so") else "not compiled: " + e.__file__)'
-	@$(COMPILED_FIRST) $(BIN)/pytest --import-mode=append -n 2 --dist loadfile $(HOT_FAULTS) $(HOT_TESTS)
+	@$(COMPILED_FIRST) $(BIN)/pytest --import-mode=append -n 2 --dist loadfile $(HOT_TESTS)
 
 fuzz: $(READY) ## our framing beside h11's and llhttp's (INPUTS=100000 SEED=1 PROCESSES=2)
 	@$(BIN)/python -m tests.fuzz.differential --inputs $(or $(INPUTS),100000) --seed $(or $(SEED),1) --processes $(or $(PROCESSES),2)

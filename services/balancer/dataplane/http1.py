@@ -318,14 +318,15 @@ def check_request(method: bytes, target: bytes, minor: int, fields: Fields) -> t
         return target, fields
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is not None:
-        host, target = absolute[1], absolute[2]
+        host: bytes = absolute[1]
+        path: bytes | None = absolute[2]
         if _HOST.fullmatch(host) is None or host[0] == COLON:  # RFC 9110, 4.2.1: no empty host
             raise BadRequest(Refusal.MALFORMED, "the target's authority is not a host")
-        if target is None:
-            target = b"*" if method == b"OPTIONS" else b"/"  # RFC 9112, 3.2.4
-        elif target[0] != SLASH:  # an empty path before a query is "/"
-            target = b"/" + target
-        return target, _with_host(fields, host)
+        if path is None:
+            path = b"*" if method == b"OPTIONS" else b"/"  # RFC 9112, 3.2.4
+        elif path[0] != SLASH:  # an empty path before a query is "/"
+            path = b"/" + path
+        return path, _with_host(fields, host)
     if target != b"*" or method != b"OPTIONS":
         raise BadRequest(Refusal.MALFORMED, "the request target has no form we know")
     return target, fields
