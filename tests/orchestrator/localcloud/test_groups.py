@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.orchestrator.localcloud.cloud import Cloud
+from tests.emulated import emulated
+from tests.orchestrator.localcloud.cloud import Cloud, a_cloud, client
 
 
 def _only(cloud: Cloud) -> str:
@@ -343,3 +344,20 @@ def test_a_member_shows_the_template_that_it_was_launched_from(cloud: Cloud) -> 
     assert group is not None
     shown = {one["LaunchTemplate"]["Version"]: one["InstanceType"] for one in group["Instances"]}
     assert shown == {"1": "t2.micro", "2": "t2.large"}
+
+
+def test_the_emulator_alone_is_not_remembered_for_the_cloud() -> None:
+    """The cloud adds calls that the emulator lacks: what it had before must not be believed."""
+
+    def complete() -> None:
+        client("autoscaling").complete_lifecycle_action(
+            AutoScalingGroupName="web",
+            LifecycleHookName="warm",
+            InstanceId="i-1",
+            LifecycleActionResult="CONTINUE",
+        )
+
+    with emulated(), pytest.raises(NotImplementedError):
+        complete()
+    with a_cloud(), pytest.raises(ClientError):  # there is no such group, and it says so
+        complete()
