@@ -12,10 +12,10 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest.peers.contenders import COMPILED_FOLDER
 from loadtest.peers.interpreter import best, environment
 
 ROOT: Final = Path(__file__).parents[1]
-COMPILED: Final = ROOT / "build" / "compiled"  # with a copy of services/, machine code beside it
 TIMEOUT_S: Final = 900
 TITLES: Final = ("interpreted", "compiled")
 
@@ -25,9 +25,9 @@ def in_both(module: str, *arguments: str) -> dict[str, Any]:
 
     Raises RuntimeError when one fails, or when nothing was compiled.
     """
-    if not COMPILED.is_dir():
+    if not COMPILED_FOLDER.is_dir():
         raise RuntimeError("nothing is compiled; run `make compile` first")
-    folders = dict(zip(TITLES, (ROOT, COMPILED), strict=True))
+    folders = dict(zip(TITLES, (ROOT, COMPILED_FOLDER), strict=True))
     return {title: _run(folder, module, arguments) for title, folder in folders.items()}
 
 

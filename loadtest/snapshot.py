@@ -111,7 +111,7 @@ class _Supervisor:
         channel.sendall(data)
         self._wait(lambda: self._in_force(last, version))
         seconds = time.perf_counter() - begun
-        time.sleep(SETTLE_S)
+        time.sleep(SETTLE_S)  # what follows from the picture is part of what it costs
         self.taken[name] = Taken(seconds, self._loop.longest_ms())
 
     def _in_force(self, last: str, version: int) -> bool:
@@ -142,7 +142,7 @@ class _Supervisor:
         while not true():
             if time.monotonic() > until:
                 raise TimeoutError("the picture was not taken in")
-            time.sleep(POLL_S)
+            time.sleep(POLL_S)  # another thread has the loop
 
 
 async def _serve(policy: str, count: int) -> dict[str, Taken]:

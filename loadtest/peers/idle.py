@@ -126,7 +126,7 @@ def _settled(started: Running) -> int:
     """The tree's memory once two looks agree, or the last look."""
     last = sum(started.memory_bytes().values())
     for _ in range(SETTLE_LOOKS):
-        time.sleep(SETTLE_S)
+        time.sleep(SETTLE_S)  # memory tells nobody that it has settled
         now = sum(started.memory_bytes().values())
         if abs(now - last) < SETTLE_BYTES:
             return now

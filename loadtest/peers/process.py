@@ -135,7 +135,7 @@ def _wait_ready(
             raise PeersError(f"{name} ended at start: {_last_lines(log)}")
         if status(listen, launch.ready_path) == 200:
             return
-        time.sleep(POLL_S)
+        time.sleep(POLL_S)  # a proxy tells nobody that it is ready
     raise PeersError(f"{name} was not ready within {READY_TIMEOUT_S:.0f} s: {_last_lines(log)}")
 
 

@@ -26,7 +26,7 @@ def wait_until(condition: Callable[[], bool], deadline_s: float = DEADLINE_S) ->
     end_s = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < end_s, "the condition was not met in time"
-        time.sleep(0.01)
+        time.sleep(0.01)  # another process sets no event of ours
 
 
 @dataclass

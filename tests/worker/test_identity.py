@@ -59,7 +59,7 @@ def imds() -> Iterator[FakeImds]:
         def do_GET(self) -> None:
             fake.asked.append(self.path)
             if fake.delay_s:
-                time.sleep(fake.delay_s)
+                time.sleep(fake.delay_s)  # the slow server that the test is about
                 return  # nobody waits any more
             if self.headers.get("X-aws-ec2-metadata-token") != TOKEN:
                 self.answer(401, "Unauthorized")

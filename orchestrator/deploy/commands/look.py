@@ -87,7 +87,7 @@ def logs(
                 typer.echo(f"{at} {line.stream} {line.text}")
             if not follow:
                 return
-            time.sleep(_FOLLOW_S)
+            time.sleep(_FOLLOW_S)  # the API can only be asked again
 
 
 @app.command(name="exec", context_settings={"ignore_unknown_options": True})

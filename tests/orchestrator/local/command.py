@@ -23,7 +23,7 @@ def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = DEA
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {deadline_s:g} s: {what}")
-        time.sleep(0.01)
+        time.sleep(0.01)  # another process sets no event of ours
 
 
 class Command:
