@@ -138,12 +138,12 @@ class ClientConnection(ClientSide):
             head = plane.request_heads.known.get(data)
         if head is None:
             match = REQUEST_LINE.match(data, at)
-            line_end = 0 if match is None else match.end()
-            end = data.find(HEAD_END, line_end - 2) + 4 if line_end else 3
-            if match is None or end == 3:
+            blank = -1 if match is None else data.find(HEAD_END, match.end() - 2)
+            if match is None or blank < 0:
                 self._receive_partial(data[at:])
                 return
-            head = self._read(match, data[line_end : end - 2])
+            end = blank + len(HEAD_END)
+            head = self._read(match, data[match.end() : end - 2])
             if head is None:
                 return
             if head.usual and end == size and at == 0:
