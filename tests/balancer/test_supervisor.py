@@ -31,7 +31,7 @@ from services.balancer.sockets import bind_sockets
 from services.balancer.supervisor import Supervisor
 from tests.stand import proc
 from tests.stand.balancer import cluster, free_ports
-from tests.stand.proc import wait_until
+from tests.stand.proc import PATIENCE_S, wait_until
 
 PICTURE = TargetPicture(
     id="cluster1/127.0.0.1:9", cluster="cluster1", host="127.0.0.1", port=9, slot=0, draining=True
@@ -87,7 +87,7 @@ class Run:
         await wait_until(lambda: self.children.get(name, pid) != pid, f"a new {name}")
 
     async def exit_code(self) -> int:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.process.wait()
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.balancer.dataplane.stand import Wire, data_plane
 from tests.conformance import responses
 from tests.conformance.cases import GET, OWN, Answered
+from tests.stand.proc import PATIENCE_S
 from tests.stand.target import StubTarget, plain, raw
 
 CASES: Final = tuple(chain(*responses.TABLES))
@@ -18,7 +19,7 @@ CASES: Final = tuple(chain(*responses.TABLES))
 
 async def read_to_a_clean_end(wire: Wire, into: bytearray) -> None:
     """Keep what comes."""
-    while piece := await asyncio.wait_for(wire.reader.read(65_536), 5):
+    while piece := await asyncio.wait_for(wire.reader.read(65_536), PATIENCE_S):
         into += piece
 
 

@@ -103,7 +103,7 @@ class Balancer:
                 env=self._env,
             )
 
-    async def wait_ready(self, deadline_s: float = 20.0) -> None:
+    async def wait_ready(self, deadline_s: float = proc.PATIENCE_S) -> None:
         """Until /readyz says 200; AssertionError with the log otherwise."""
         try:
             async with asyncio.timeout(deadline_s):
@@ -170,14 +170,14 @@ class Balancer:
         """Send the supervisor a signal."""
         os.kill(self.pid, number)
 
-    async def wait_exit(self, deadline_s: float = 30.0) -> int:
+    async def wait_exit(self, deadline_s: float = proc.PATIENCE_S) -> int:
         """The supervisor's exit code."""
         if self._process is None:
             raise RuntimeError("not started")
         async with asyncio.timeout(deadline_s):
             return await self._process.wait()
 
-    async def reload(self, deadline_s: float = 10.0) -> None:
+    async def reload(self, deadline_s: float = proc.PATIENCE_S) -> None:
         """Write `config`, send SIGHUP, wait until the supervisor took or refused it."""
         self.write_config()
 
@@ -198,7 +198,7 @@ class Balancer:
         _, answer = await self.api("/api/clusters")
         return {t["id"]: t for c in answer["clusters"] for t in c["targets"]}
 
-    async def wait_pending(self, pending: int = 0, deadline_s: float = 10.0) -> None:
+    async def wait_pending(self, pending: int = 0, deadline_s: float = proc.PATIENCE_S) -> None:
         """Until so many requests are pending over all targets, as the admin API shows it."""
         seen = -1
         try:

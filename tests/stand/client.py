@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from tests.stand.proc import wait_until
+from tests.stand.proc import PATIENCE_S, wait_until
 
 DEADLINE_S: Final = 15.0  # for one request of the load; what takes longer counts as hung
 
@@ -188,7 +188,7 @@ class Load:
             self.stop()
             await task
 
-    async def wait_answered(self, more: int, deadline_s: float = 20.0) -> None:
+    async def wait_answered(self, more: int, deadline_s: float = PATIENCE_S) -> None:
         """Until `more` requests have been answered from now on."""
         goal = self.answered + more
         await wait_until(lambda: self.answered >= goal, f"{more} more answers", deadline_s)

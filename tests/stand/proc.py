@@ -7,6 +7,10 @@ import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
+
+# A guard against hanging, no claim about speed: a busy machine holds a process up for seconds.
+PATIENCE_S: Final = 60.0
 
 
 def rss_bytes(pid: int) -> int:
@@ -57,7 +61,10 @@ def children(pid: int) -> dict[int, str]:
 
 
 async def wait_until(
-    condition: Callable[[], object], what: str, deadline_s: float = 10.0, every_s: float = 0.01
+    condition: Callable[[], object],
+    what: str,
+    deadline_s: float = PATIENCE_S,
+    every_s: float = 0.01,
 ) -> None:
     """Until `condition()` is true; AssertionError with `what` after the deadline."""
     try:

@@ -13,6 +13,7 @@ from typing import Self
 from services import contract
 from tests.stand.balancer import free_ports
 from tests.stand.client import Client
+from tests.stand.proc import PATIENCE_S
 
 
 class Worker:
@@ -47,7 +48,7 @@ class Worker:
                 stderr=log,
                 env=self._env,
             )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not await self._ready():
                 if self._process.returncode is not None:
                     raise AssertionError(f"the worker ended:\n{self._log.read_text()}")
@@ -71,7 +72,7 @@ class Worker:
         if self._process is not None:
             self._process.send_signal(number)
 
-    async def wait_exit(self, deadline_s: float = 30.0) -> int:
+    async def wait_exit(self, deadline_s: float = PATIENCE_S) -> int:
         """Its exit code."""
         if self._process is None:
             raise RuntimeError("not started")

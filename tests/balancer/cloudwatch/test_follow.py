@@ -18,6 +18,7 @@ from services.balancer.cloudwatch.follow import Following
 from services.balancer.config import CloudWatch, Config
 from services.balancer.fleet.attend import Fleet
 from services.balancer.ledger import Ledger, ProcessCell
+from tests.stand.proc import PATIENCE_S
 
 ON = Config(cloudwatch=CloudWatch(deployment="demo", region="eu-west-1"))
 
@@ -54,7 +55,7 @@ def empty_fleet() -> Fleet:
 async def test_a_black_hole_holds_up_nobody(ledger: Ledger) -> None:
     door = Door(hole=True)
     try:
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
             following = Following(empty_fleet(), ledger, group, Random(1), door=lambda _: door)
             following.configure(ON)
             before = time.monotonic()
@@ -69,7 +70,7 @@ async def test_a_black_hole_holds_up_nobody(ledger: Ledger) -> None:
 
 async def test_the_last_of_it_is_published_at_the_end(ledger: Ledger) -> None:
     door = Door(hole=False)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
         following = Following(empty_fleet(), ledger, group, Random(1), door=lambda _: door)
         following.configure(ON)
         await asyncio.sleep(0)  # the tally begins with what is there

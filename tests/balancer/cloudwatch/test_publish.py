@@ -18,6 +18,7 @@ from services.balancer.cloudwatch.outbox import Minute, Outbox, Share
 from services.balancer.cloudwatch.publish import MAX_PAUSE_S, Pace, Publisher
 from services.balancer.cloudwatch.tally import BUCKETS, Counts
 from services.balancer.config import CloudWatch
+from tests.stand.proc import PATIENCE_S
 
 THROTTLED = CloudWatchError("PutMetricData: Throttling")
 
@@ -255,7 +256,7 @@ async def test_the_end_is_bounded_and_the_last_minute_is_sent(stand: Stand) -> N
     await stand.publisher.close(minute(60.0, 5), 5.0)
     assert stand.cloud.sum("Requests") == 5
     stand.cloud.hang = asyncio.Event()
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(PATIENCE_S):
         await stand.publisher.close(minute(120.0, 5), 0.01)
     assert len(stand.publisher.outbox) == 1  # known not to have arrived
 

@@ -21,10 +21,8 @@ from services.balancer.dataplane.accept import ClientConnection
 from services.balancer.dataplane.plane import Plane
 from services.balancer.ledger import Ledger
 from services.balancer.messages import Health, Membership, TargetPicture
-from tests.stand.proc import wait_until
+from tests.stand.proc import PATIENCE_S, wait_until
 from tests.stand.target import StubTarget
-
-TIMEOUT_S = 10.0
 
 
 def configuration(
@@ -61,19 +59,19 @@ class Wire:
     async def send(self, data: bytes) -> None:
         """Write and wait for room."""
         self.writer.write(data)
-        await asyncio.wait_for(self.writer.drain(), TIMEOUT_S)
+        await asyncio.wait_for(self.writer.drain(), PATIENCE_S)
 
     async def until(self, end: bytes) -> bytes:
         """Read up to and including `end`."""
-        return await asyncio.wait_for(self.reader.readuntil(end), TIMEOUT_S)
+        return await asyncio.wait_for(self.reader.readuntil(end), PATIENCE_S)
 
     async def exactly(self, size: int) -> bytes:
         """Read that many bytes."""
-        return await asyncio.wait_for(self.reader.readexactly(size), TIMEOUT_S)
+        return await asyncio.wait_for(self.reader.readexactly(size), PATIENCE_S)
 
     async def rest(self) -> bytes:
         """All that comes until the balancer closes."""
-        return await asyncio.wait_for(self.reader.read(), TIMEOUT_S)
+        return await asyncio.wait_for(self.reader.read(), PATIENCE_S)
 
     async def answer(self) -> tuple[int, bytes, bytes]:
         """One answer with Content-Length (or without a body): status, head, body."""

@@ -17,7 +17,7 @@ from services.balancer.ledger import ProcessCell, TargetCell
 from services.balancer.messages import Health
 from tests.balancer.dataplane.stand import Stand, Wire, configuration, data_plane
 from tests.balancer.dataplane.test_wire_pressure import PATTERN, ROUNDS, unread
-from tests.stand.proc import wait_until
+from tests.stand.proc import PATIENCE_S, wait_until
 from tests.stand.target import Request, StubTarget, plain, raw, reset
 
 KEY: Final = b"dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455, 1.3, and its answer:
@@ -208,7 +208,7 @@ async def test_a_reset_on_one_side_ends_the_other() -> None:
     async with StubTarget(switching(waits)) as target, data_plane(target) as stand:
         wire = await tunnel(stand)
         reset(wire.writer)
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), PATIENCE_S)
         wire = await tunnel(stand)
         await target.die()
         with contextlib.suppress(ConnectionResetError):

@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 
 from tests.balancer.dataplane.stand import configuration, data_plane
-from tests.stand.proc import wait_until
+from tests.stand.proc import PATIENCE_S, wait_until
 from tests.stand.target import Request, StubTarget, held, plain, raw, reset
 
 GET = b"GET /c HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -50,7 +50,7 @@ async def test_a_client_that_leaves_mid_answer_closes_the_targets_connection() -
         await wire.until(b"begun")
         reset(wire.writer)
         await wait_until(lambda: stand.pending == 0, "the claim given back")
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), PATIENCE_S)
         target.answer = plain()
         assert (await (await stand.connect()).get())[0] == 200
         assert target.connections == 2, "a connection with half an answer on it was used again"
@@ -76,7 +76,7 @@ async def test_a_client_that_ends_its_half_is_answered_or_taken_for_gone(gone: b
         await wait_until(lambda: target.count == 1, "the request at the target")
         wire.writer.write_eof()
         if gone:
-            await asyncio.wait_for(ended.wait(), 5)
+            await asyncio.wait_for(ended.wait(), PATIENCE_S)
             assert await wire.rest() == b""
             assert stand.pending == 0
         else:

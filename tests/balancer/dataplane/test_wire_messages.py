@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.balancer.dataplane.stand import configuration, data_plane
+from tests.stand.proc import PATIENCE_S
 from tests.stand.target import Request, StubTarget, chunked, plain, raw, sink
 
 POST = b"POST /c HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
@@ -85,7 +86,7 @@ async def test_a_request_body_streams_before_it_is_complete() -> None:
     async with StubTarget(first_piece) as target, data_plane(target) as stand:
         wire = await stand.connect()
         await wire.send(b"PUT /c HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc")
-        await asyncio.wait_for(got.wait(), 5)
+        await asyncio.wait_for(got.wait(), PATIENCE_S)
         await wire.send(b"def")
         assert (await wire.answer())[0] == 200
 

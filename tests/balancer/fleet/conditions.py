@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from services.balancer.address import Address
-
-WAIT_S = 10.0
+from tests.stand.proc import PATIENCE_S
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    """Until it holds; TimeoutError after WAIT_S."""
-    async with asyncio.timeout(WAIT_S):
+    """Until it holds; TimeoutError after PATIENCE_S."""
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - conditions of any kind
             await asyncio.sleep(0.005)
 
