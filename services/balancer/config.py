@@ -166,6 +166,7 @@ class Balancers:
 
     count: int = 1
     index: int = 0  # from 0
+    listen: str = ""  # UDP, where the others tell what they have pending; empty: they do not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

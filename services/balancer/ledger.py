@@ -8,6 +8,9 @@ go backwards. Pages that no target uses are never touched and cost no memory.
     row of a process = [process cells | clusters x cluster cells | slots x pending |
                         slots x target cells], all signed 64-bit
 
+After the rows, one more cell a slot: what other balancers have told that they have pending there.
+The control plane writes it.
+
 A cluster's column is its place in the configuration; when that changes, all are written anew.
 """
 
@@ -117,6 +120,10 @@ def latency_bucket(latency_us: int) -> int:
     return TargetCell.LATENCY_BUCKET_0 + bisect_left(LATENCY_BOUNDS_US, latency_us)
 
 
+def _bytes(rows: int) -> int:
+    return (rows * _ROW_CELLS + SLOTS) * CELL_BYTES
+
+
 class Ledger:
     """The mapped memory. `rows` is the most data-plane processes there will be.
 
@@ -127,14 +134,14 @@ class Ledger:
         """Map an existing ledger; raises ValueError when `fd` is too small for `rows`."""
         self.fd = fd
         self.rows = rows
-        self._map = mmap.mmap(fd, rows * _ROW_CELLS * CELL_BYTES)
+        self._map = mmap.mmap(fd, _bytes(rows))
         self._cells = memoryview(self._map).cast("q")
 
     @classmethod
     def create(cls, rows: int) -> Ledger:
         """Anonymous memory, all zero; pass `fd` on to the children (it is inheritable)."""
         fd = os.memfd_create("steelyard-ledger", 0)
-        os.ftruncate(fd, rows * _ROW_CELLS * CELL_BYTES)
+        os.ftruncate(fd, _bytes(rows))
         os.set_inheritable(fd, True)
         return cls(fd, rows)
 
@@ -151,6 +158,11 @@ class Ledger:
     def pending(self, row: int) -> memoryview:
         """The pending counts of a row, indexed by slot."""
         start = row * _ROW_CELLS + _BEFORE_PENDING
+        return self._cells[start : start + SLOTS]
+
+    def elsewhere(self) -> memoryview:
+        """Requests that other balancers have pending, as far as they have told, by slot."""
+        start = self.rows * _ROW_CELLS
         return self._cells[start : start + SLOTS]
 
     def target(self, row: int, slot: int) -> memoryview:
@@ -175,6 +187,7 @@ class Ledger:
 
     def zero_target(self, slot: int) -> None:
         """Forget a slot's counts in every row, before another target gets the slot."""
+        self.elsewhere()[slot] = 0
         for row in range(self.rows):
             self.pending(row)[slot] = 0
             cells = self.target(row, slot)
@@ -182,7 +195,7 @@ class Ledger:
                 cells[cell] = 0
 
     def pending_total(self, slot: int) -> int:
-        """Requests pending at a target over all processes."""
+        """Requests of this balancer pending at a target, over all processes."""
         return sum(int(self.pending(row)[slot]) for row in range(self.rows))
 
     def target_totals(self, slot: int) -> list[int]:

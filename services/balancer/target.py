@@ -13,11 +13,11 @@ from services.balancer.room import Room
 class Target:
     """One worker address.
 
-    `own` counts this process's pending requests; `pending` adds those of the other processes, read
-    from shared memory at the moment of asking. The cells are single-writer: only this process
-    writes `own_row[slot]`. `open_to_requests`: healthy, not draining, not ejected: eligible while
-    it has room. `proven`: it was healthy once, as far as this process has seen. `judge` hears of
-    each failure.
+    `own` counts this process's pending requests; `held` adds those of the other processes, read
+    from shared memory at the moment of asking, and `pending` what other balancers have told. The
+    cells are single-writer: only this process writes `own_row[slot]`. `open_to_requests`: healthy,
+    not draining, not ejected: eligible while it has room. `proven`: it was healthy once, as far as
+    this process has seen. `judge` hears of each failure.
     """
 
     __slots__ = (
@@ -38,6 +38,7 @@ class Target:
         "port",
         "proven",
         "room",
+        "siblings",
         "slot",
         "version",
         "weight",
@@ -49,7 +50,8 @@ class Target:
         *,
         limit: int,
         own_row: memoryview | list[int],
-        other_rows: tuple[memoryview | list[int], ...] = (),
+        siblings: tuple[memoryview | list[int], ...] = (),
+        elsewhere: memoryview | list[int] | None = None,
     ) -> None:
         self.id = picture.id
         self.host = picture.host
@@ -57,7 +59,9 @@ class Target:
         self.slot = picture.slot
         self.limit = limit
         self.own_row = own_row
-        self.other_rows = other_rows
+        self.siblings = siblings  # of the other processes of this balancer
+        self.other_rows = siblings  # all who have requests there
+        self.hear(elsewhere)
         self.own = 0
         self.room = Room()  # its cluster's, once it has joined one
         self.load = Load()
@@ -122,18 +126,30 @@ class Target:
         healthy = self.health is Health.HEALTHY
         self.open_to_requests = healthy and not self.draining and not self.ejected
 
+    def hear(self, elsewhere: memoryview | list[int] | None) -> None:
+        """Where other balancers' pending requests stand; None when they tell nothing."""
+        self.other_rows = self.siblings if elsewhere is None else (*self.siblings, elsewhere)
+
     @property
     def pending(self) -> int:
-        """Requests sent to the target and not finished, over all processes of this balancer."""
+        """Requests sent to the target and not finished, over all balancers as far as is known."""
         count = self.own
         for row in self.other_rows:
             count += row[self.slot]
         return count
 
     @property
+    def held(self) -> int:
+        """Those of this balancer, over all its processes."""
+        count = self.own
+        for row in self.siblings:
+            count += row[self.slot]
+        return count
+
+    @property
     def full(self) -> bool:
-        """At its limit of pending requests."""
-        return self.pending >= self.limit
+        """At this balancer's limit of pending requests there."""
+        return self.held >= self.limit
 
     def claim(self) -> bool:
         """Take a place for one request before anything is sent; False when it is refused.
@@ -141,7 +157,7 @@ class Target:
         Draining and full targets refuse. Whether an unhealthy one is asked is its cluster's choice.
         """
         own = self.own
-        if self.draining or (self.pending if self.other_rows else own) >= self.limit:
+        if self.draining or (self.held if self.siblings else own) >= self.limit:
             return False
         self.own = own = own + 1
         self.own_row[self.slot] = own

@@ -22,12 +22,21 @@ def test_only_a_healthy_target_that_is_not_draining_is_open(health: Health, drai
 
 def test_the_limit_counts_all_processes() -> None:
     own, other = [0, 0], [0, 3]
-    made = Target(picture(1), limit=5, own_row=own, other_rows=(other,))
+    made = Target(picture(1), limit=5, own_row=own, siblings=(other,))
     assert [made.claim() for _ in range(3)] == [True, True, False]
     assert (made.pending, made.full, own) == (5, True, [0, 2])
     other[1] = 0  # the other process died and its row was zeroed
     assert (made.pending, made.full) == (2, False)
     assert made.claim()
+
+
+def test_what_other_balancers_have_there_counts_for_the_choice_and_not_for_the_limit() -> None:
+    own, elsewhere = [0, 0], [0, 7]
+    made = Target(picture(1), limit=2, own_row=own, siblings=([0, 1],), elsewhere=elsewhere)
+    assert made.claim()
+    assert (made.pending, made.held, made.full, made.claim()) == (9, 2, True, False)
+    made.hear(None)
+    assert (made.pending, made.held) == (2, 2)
 
 
 def test_a_release_too_many_is_loud() -> None:

@@ -62,7 +62,7 @@ class LoggedExchange(Exchange):
         if attempt is not None:
             self._attempts += 1
             self._target = attempt.target
-            self._pending = attempt.target.pending - 1
+            self._pending = attempt.target.held - 1
 
     def connected(self, connection: TargetConnection) -> None:
         """A connection that was made for this request took its time; a pooled one took none."""

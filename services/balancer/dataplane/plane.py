@@ -83,7 +83,7 @@ class Plane:
         self.rng = rng
         self.clock = clock
         self.own_pending = ledger.pending(row)
-        self.other_pending = tuple(ledger.pending(i) for i in range(ledger.rows) if i != row)
+        self.siblings = tuple(ledger.pending(i) for i in range(ledger.rows) if i != row)
         self.counters = Counters(ledger.process(row))
         self.clients: set[ClientConnection] = set()
         self.origins = Origins()
@@ -113,6 +113,7 @@ class Plane:
         `columns` of the clusters are the supervisor's to give, who sees all processes.
         """
         self.config = config
+        self.elsewhere = self.ledger.elsewhere() if config.balancers.listen else None
         self._columns = columns or assign(self._columns, (c.name for c in config.clusters))
         self.request_fields = FieldCache(
             parse_request_fields, request_lines(), config.limits.header_count
@@ -140,6 +141,8 @@ class Plane:
             elif cluster.spec != named.policy:
                 cluster.follow(pick.build(named.policy), named.policy)
             put_in_force(self, cluster, column, named)
+            for target in cluster.targets.values():
+                target.hear(self.elsewhere)
             clusters[named.name] = cluster
         for name, cluster in self.clusters.items():
             if name not in clusters:

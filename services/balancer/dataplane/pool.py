@@ -27,7 +27,8 @@ class PooledTarget(Target):
             picture,
             limit=plane.limit_of(picture.cluster),
             own_row=plane.own_pending,
-            other_rows=plane.other_pending,
+            siblings=plane.siblings,
+            elsewhere=plane.elsewhere,
         )
         self._cells = plane.ledger.target(plane.row, picture.slot)
         # A process that takes over a dead one's row counts on from there.

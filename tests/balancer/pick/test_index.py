@@ -95,7 +95,7 @@ def test_least_pending_among_many_is_the_least(others: bool) -> None:
     row, other = [0] * 100, [0] * 100
     rule = LeastPending()
     targets = [
-        Target(picture(number), limit=1000, own_row=row, other_rows=(other,) if others else ())
+        Target(picture(number), limit=1000, own_row=row, siblings=(other,) if others else ())
         for number in range(100)
     ]
     for one in targets:
