@@ -26,7 +26,7 @@ PURE: Final = (
     *(f"{B}.ejection", f"{B}.budget", f"{B}.room", f"{B}.ramp"),
     *(f"{B}.dataplane.route", f"{B}.dataplane.http1", f"{B}.dataplane.chunked"),
     *(f"{B}.dataplane.retry", f"{B}.dataplane.key", f"{B}.dataplane.report"),
-    f"{B}.dataplane.forwarding",
+    *(f"{B}.dataplane.forwarding", f"{B}.peers.datagram", f"{B}.peers.news", f"{B}.peers.tally"),
 )
 
 # (who, may not import whom, because)
@@ -76,6 +76,16 @@ FORBIDDEN: Final = (
         (f"{B}.fleet", f"{B}.admin", f"{B}.dataplane", f"{B}.supervisor", f"{B}.pick"),
         (f"{B}.cloudwatch",),
         "only the control plane knows CloudWatch",
+    ),
+    (
+        (f"{B}.peers",),
+        (f"{B}.dataplane", f"{B}.supervisor", f"{B}.admin", f"{B}.control", f"{B}.fleet.attend"),
+        "control -> peers -> fleet.discover, ledger",
+    ),
+    (
+        (f"{B}.fleet", f"{B}.dataplane", f"{B}.supervisor", f"{B}.pick"),
+        (f"{B}.peers",),
+        "only the control plane knows other balancers",
     ),
     (
         tuple(f"{B}.cloudwatch.{name}" for name in ("distribution", "outbox", "data")),
