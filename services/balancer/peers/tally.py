@@ -135,22 +135,22 @@ class Tally:
     # -- inside ----------------------------------------------------------------------------------
 
     def _take(self, peer: Peer, told: Datagram, now: float) -> None:
-        slots, counts, told_at, sums = self._slots, peer.counts, peer.told_at, self._sums
-        for key, count in zip(told.keys, told.counts, strict=True):
-            slot = slots.get(key)
+        counts, told_at, sums, cells = peer.counts, peer.told_at, self._sums, self._cells
+        slots = map(self._slots.get, told.keys)
+        for slot, count in zip(slots, told.counts, strict=True):
             if slot is None:
                 continue
-            if counts.get(slot, 0) == count:
-                if count:
-                    told_at[slot] = now
-                continue
-            sums[slot] = total = sums.get(slot, 0) + count - counts.get(slot, 0)
-            self._cells[slot] = total
+            before = counts.get(slot, 0)
             if count:
-                counts[slot] = count
                 told_at[slot] = now
-            else:
+                if count == before:
+                    continue
+                counts[slot] = count
+            elif before:
                 del counts[slot], told_at[slot]
+            else:
+                continue
+            cells[slot] = sums[slot] = sums.get(slot, 0) + count - before
 
     def _void(self, peer: Peer, slot: int) -> None:
         self._sums[slot] -= peer.counts.pop(slot)

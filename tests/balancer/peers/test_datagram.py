@@ -63,6 +63,7 @@ def test_a_flipped_byte_or_a_lost_end_is_taken_or_refused(
         (lambda d: d[:4] + b"\x09" + d[5:], "version 9"),
         (lambda d: d + b"x", "1 entries in 37 bytes"),
         (lambda d: d[:-1], "1 entries in 35 bytes"),
+        (lambda d: d[:6] + b"\0\x63" + d[8:24] + bytes(99 * 12), "99 entries in 1212 bytes"),
     ],
 )
 def test_why_it_is_refused(change: object, why: str) -> None:

@@ -121,12 +121,15 @@ def test_who_is_no_peer_any_more_counts_no_more() -> None:
     assert cells == [0] * 4
 
 
-def rows(*processes: list[int]) -> list[memoryview]:
-    return [memoryview(bytearray(8 * len(cells))).cast("q") for cells in processes]
+SLOTS = 64
+
+
+def rows(processes: int) -> list[memoryview]:
+    return [memoryview(bytearray(8 * SLOTS)).cast("q") for _ in range(processes)]
 
 
 def news(count: int, processes: int = 1) -> tuple[News, list[memoryview]]:
-    made = rows(*[[0] * count] * processes)
+    made = rows(processes)
     teller = News(made)
     for slot in range(count):
         teller.place(KEYS[slot], slot)
@@ -151,6 +154,33 @@ def test_changes_are_told_at_once_and_the_rest_once_a_second() -> None:
     assert teller.due(2 * REPEAT_S + 0.1) == [(KEYS[1], 5)]
 
 
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, SLOTS - 1), st.integers(0, 3)), max_size=80
+    ),
+    st.integers(1, 3),
+)
+def test_what_was_told_is_what_there_is(
+    changes: list[tuple[int, int, int]], processes: int
+) -> None:
+    made = rows(processes)
+    teller = News(made)
+    told = dict.fromkeys(range(100, 100 + SLOTS), 0)
+    for key in told:
+        teller.place(key, key - 100)
+    now = 0.0
+    for row, slot, count in changes:
+        made[row % processes][slot] = count
+        if slot % 3:
+            now += 0.07
+            entries = teller.due(now)
+            told.update(entries or ())
+            assert entries is None or len(entries) == len(dict(entries))
+    told.update(teller.due(now) or ())
+    assert list(told.values()) == [sum(row[slot] for row in made) for slot in range(SLOTS)]
+
+
 def test_nobody_is_told_of_a_target_that_has_left() -> None:
     teller, (row,) = news(3)
     row[1] = 2
@@ -159,10 +189,9 @@ def test_nobody_is_told_of_a_target_that_has_left() -> None:
     row[1] = 1  # it still has one of ours
     assert teller.due(0.1) is None
     assert teller.due(5.0) == []
-    row[1] = 0
-    assert teller.due(5.1) is None
-    teller.place(KEYS[3], 1)
     row[1] = 4
+    teller.due(5.1)
+    teller.place(KEYS[3], 1)  # another gets the slot
     assert teller.due(5.2) == [(KEYS[3], 4)]
 
 
@@ -255,9 +284,11 @@ def test_after_three_quiet_seconds_all_is_true_again(seed: int, troubles: list[s
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_untouched_rows_are_not_read_beyond_the_last_slot(processes: int) -> None:
-    made = rows(*[[0] * 100] * processes)
+    made = rows(processes)
     teller = News(made)
     teller.place(KEYS[0], 5)
     for row in made:
         row[50] = 7  # nobody's slot
     assert teller.due(0.0) == []
+    teller.place(KEYS[1], 50)  # such a thing is cleared before; here it is told
+    assert teller.due(0.1) == [(KEYS[1], 7 * processes)]
