@@ -11,7 +11,8 @@ the `load` of each; `ejection` takes out who fails, `ramp` spares who is new, `r
 who find all full, `budget` bounds what is asked twice.
 
 Around it: `supervisor` starts `dataplane` processes (all of the above) and one `control` process
-(`settings` are checked before; `fleet` says which targets exist and are healthy, `admin` shows it).
+(`settings` are checked before; `fleet` says which targets exist and are healthy, `peers` what other
+balancers have pending there, `admin` shows it).
 `in_force` is the configuration that holds now, `columns` keeps each cluster's counts in their place
 through a reload, `upgrade` lets another supervisor take over while
 requests flow.

@@ -162,11 +162,15 @@ class ClusterConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balancers:
-    """How many balancers share the targets, and which of them this one is; see `subset`."""
+    """How many balancers share the targets, and which of them this one is; see `subset`.
+
+    Those of `peers`, which may have this one among them, tell each other what they have pending.
+    """
 
     count: int = 1
     index: int = 0  # from 0
     listen: str = ""  # UDP, where the others tell what they have pending; empty: they do not
+    peers: tuple[TargetSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

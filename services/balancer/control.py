@@ -38,6 +38,7 @@ from services.balancer.messages import (
     ReloadResult,
     TargetPicture,
 )
+from services.balancer.peers.attend import Peers
 
 BEGIN_S: Final = 5.0  # for the supervisor's first words
 RELOAD_S: Final = 10.0
@@ -57,6 +58,7 @@ class Control:
         self.begun = asyncio.Event()
         self.ended = asyncio.Event()
         self.fleet: Fleet | None = None
+        self.peers = Peers(ledger, group)
         self.cloudwatch: Following | None = None
         self.hub: Hub | None = None
         self._group = group
@@ -101,8 +103,9 @@ class Control:
         if self._config is None:
             raise RuntimeError("start_fleet before the configuration")
         self.hub = hub
-        self.fleet = Fleet(self.ledger, hub, self._group, Random())
+        self.fleet = Fleet(self.ledger, hub, self._group, Random(), followers=(self.peers,))
         self.fleet.start(self._config, list(self._before.values()))
+        self.peers.configure(self._config.balancers, self.fleet.regions)
         self._before.clear()
         self.cloudwatch = Following(self.fleet, self.ledger, self._group, Random())
         self.cloudwatch.configure(self._config)
@@ -127,6 +130,7 @@ class Control:
         self.status.columns = message.columns
         if self.fleet is not None:
             self.fleet.configure(message.config)
+            self.peers.configure(message.config.balancers, self.fleet.regions)
         if self.cloudwatch is not None:
             self.cloudwatch.configure(message.config)
 
@@ -143,9 +147,10 @@ async def run(ledger: Ledger, hub_fd: int, admin_fd: int) -> None:
         if control.ended.is_set() or not control.begun.is_set():
             ended.cancel()
             hub.abort()
+            await control.peers.close()
             return
         fleet = control.start_fleet(hub)
-        app = make_app(fleet, ledger, control.status, control.reload)
+        app = make_app(fleet, ledger, control.status, control.reload, control.peers)
         server = AdminServer(app, socket.socket(fileno=admin_fd))
         serving = group.create_task(server.serve(), name="admin")
         await server.wait_started()
@@ -156,6 +161,7 @@ async def run(ledger: Ledger, hub_fd: int, admin_fd: int) -> None:
         await server.stop()
         await serving
         await fleet.close()
+        await control.peers.close()
         hub.close()
 
 

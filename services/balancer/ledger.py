@@ -185,6 +185,13 @@ class Ledger:
             for gauge in CLUSTER_GAUGES:
                 cluster[gauge] = 0
 
+    def zero_elsewhere(self) -> None:
+        """Who told is not heard any more."""
+        view = self.elsewhere()
+        for slot in range(SLOTS):
+            if view[slot]:
+                view[slot] = 0
+
     def zero_target(self, slot: int) -> None:
         """Forget a slot's counts in every row, before another target gets the slot."""
         self.elsewhere()[slot] = 0

@@ -211,6 +211,7 @@ class Supervisor:
         delay_s = child.ended()
         if child.row is None:
             self._picture.forget_run()
+            self._ledger.zero_elsewhere()  # nobody is there to hear what has changed
         else:
             self._ledger.zero_pending(child.row)
         self._start_later(child, delay_s)

@@ -2,6 +2,7 @@
 
 status      what the supervisor has said, and whether this balancer is ready
 scoreboard  clusters and targets as data: state, counts, latencies, fastest first
+peers       other balancers, as data and as metrics
 metrics     the ledger as Prometheus metrics
 api         the routes
 server      uvicorn on the socket that the supervisor bound

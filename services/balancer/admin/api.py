@@ -15,11 +15,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.exceptions import HTTPException
 
 from services.balancer.admin.metrics import LedgerCollector
+from services.balancer.admin.peers import PeersCollector, peers_data
 from services.balancer.admin.scoreboard import cluster_data, target_data
 from services.balancer.admin.status import Status
 from services.balancer.fleet.attend import Fleet
 from services.balancer.ledger import Ledger, ProcessCell
 from services.balancer.messages import ReloadResult
+from services.balancer.peers.attend import Peers
 
 MAX_WAIT_S: Final = 300.0
 MAX_DEADLINE_S: Final = 86_400.0
@@ -39,12 +41,14 @@ def make_app(
     ledger: Ledger,
     status: Status,
     reload: Callable[[], Awaitable[ReloadResult]],
+    peers: Peers,
 ) -> FastAPI:
     """The admin API over what the control plane knows."""
     app = FastAPI(title="Steelyard admin API", docs_url=None, redoc_url=None)
     _translate_errors(app)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(LedgerCollector(fleet, ledger, status))
+    registry.register(PeersCollector(peers))
 
     @app.middleware("http")
     async def _same_site(
@@ -123,6 +127,10 @@ def make_app(
     @app.get("/api/processes")
     async def processes() -> dict[str, Any]:
         return {"processes": [_process(ledger, p) for p in status.processes or ()]}
+
+    @app.get("/api/peers")
+    async def other_balancers() -> dict[str, Any]:
+        return peers_data(peers)
 
     @app.get("/metrics")
     async def metrics() -> Response:

@@ -119,6 +119,7 @@ def target_data(member: Member, ledger: Ledger) -> dict[str, Any]:
         "slot": member.slot,
         "weight": member.weight,
         "pending": ledger.pending_total(member.slot),
+        "pending_elsewhere": ledger.elsewhere()[member.slot],  # as other balancers told
         "requests": totals[TargetCell.REQUESTS],
         "responses": {name: totals[cell] for name, cell in CLASSES.items()},
         "failures": {name: totals[cell] for name, cell in FAILURES.items()},

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from services.balancer.config import Balancers, ClusterConfig, Config
 from services.balancer.fleet.discover import Found, Regions, Source, Watch, build_all
@@ -30,6 +30,18 @@ AT_ONCE: Final = 64  # checks and probes that are out at the same time, over all
 FIRST_PICTURE_S: Final = 2.0  # how long the first picture waits for a slow source or check
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+
+
+class Follower(Protocol):
+    """Who wants to know which targets have which slots; may be told the same twice."""
+
+    def joined(self, target_id: str, slot: int) -> None:
+        """It has that slot from now on."""
+        ...
+
+    def left(self, target_id: str, slot: int) -> None:
+        """It has none any more."""
+        ...
 
 
 @dataclass(slots=True)
@@ -50,7 +62,13 @@ class Fleet:
     """
 
     def __init__(
-        self, ledger: Ledger, channel: Channel, group: asyncio.TaskGroup, rng: Random
+        self,
+        ledger: Ledger,
+        channel: Channel,
+        group: asyncio.TaskGroup,
+        rng: Random,
+        *,
+        followers: Sequence[Follower] = (),
     ) -> None:
         self.registry = Registry(
             Slots(ledger), joined=self._joined, changed=self._changed, left=self._left
@@ -61,7 +79,8 @@ class Fleet:
         self.publisher = Publisher(channel, lambda: self.registry.members)
         self._group = group
         self._rng = rng
-        self._regions = Regions(rng)
+        self.regions = Regions(rng)
+        self._followers = followers
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._care: dict[str, _Care] = {}
         self._watching: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -100,19 +119,20 @@ class Fleet:
 
     def configure(self, config: Config, *, tell: bool = True) -> None:
         """Follow a configuration: unchanged sources, loops and members go on as they are."""
-        old, balancers = self.clusters, self._balancers
-        self._balancers = config.balancers
+        old, cut = self.clusters, self._balancers
+        self._balancers = balancers = config.balancers
         self.clusters = {cluster.name: cluster for cluster in config.clusters}
-        self._regions.want(entry for c in config.clusters for entry in c.targets)
+        every = [*(entry for c in config.clusters for entry in c.targets), *balancers.peers]
+        self.regions.want(every)
         sources = {
-            name: build_all(cluster.targets, self._regions)
+            name: build_all(cluster.targets, self.regions)
             for name, cluster in self.clusters.items()
         }
         same = {
             (name, source)
             for name, found in sources.items()
             for source in found
-            if (name, source) in self.watches and self._unchanged(old, name, source, balancers)
+            if (name, source) in self.watches and self._unchanged(old, name, source, cut)
         }
         for key in [key for key in self.watches if key not in same]:
             self._watching.pop(key).cancel()
@@ -132,19 +152,20 @@ class Fleet:
             self.publisher.full()
 
     def _unchanged(
-        self, old: Mapping[str, ClusterConfig], cluster: str, source: str, balancers: Balancers
+        self, old: Mapping[str, ClusterConfig], cluster: str, source: str, cut: Balancers
     ) -> bool:
         """Whether a source of that name is configured, and its answer cut, as it was."""
-        new = self.clusters
-        if cluster in old and (old[cluster].subset, balancers) != (
+        new, cuts = self.clusters, self._balancers
+        if cluster in old and (old[cluster].subset, cut.count, cut.index) != (
             new[cluster].subset,
-            self._balancers,
+            cuts.count,
+            cuts.index,
         ):
             return False
         if cluster not in old or old[cluster].targets == new[cluster].targets:
             return cluster in old
         before, now = (
-            [entry for entry in config.targets if source in build_all([entry], self._regions)]
+            [entry for entry in config.targets if source in build_all([entry], self.regions)]
             for config in (old[cluster], new[cluster])
         )
         return before == now
@@ -205,6 +226,8 @@ class Fleet:
     # -- members ---------------------------------------------------------------------------------
 
     def _joined(self, member: Member) -> None:
+        for follower in self._followers:
+            follower.joined(member.id, member.slot)
         cluster = self.clusters[member.cluster]
         line = Line(member.address)
         checks = run_checks(
@@ -233,6 +256,8 @@ class Fleet:
         self.publisher.changed(member.id)
 
     def _left(self, member: Member) -> None:
+        for follower in self._followers:
+            follower.left(member.id, member.slot)
         self._stop_care(member.id)
         self.publisher.changed(member.id)
 

@@ -70,6 +70,19 @@ def _sections(document: Document, data: dict[str, Any]) -> None:
     if count is not None and index is not None and index >= count >= 1:
         message = f"is {index:g}, and of {count:g} balancers the last is {count - 1:g}"
         document.report(("balancers", "index"), message, "the first is 0")
+    if isinstance(balancers, dict):
+        _peers(document, balancers)
+
+
+def _peers(document: Document, balancers: dict[str, Any]) -> None:
+    listen, peers = balancers.get("listen"), balancers.get("peers")
+    if peers and not listen:
+        message = "needs listen beside it: who tells is told, too"
+        document.report(("balancers", "peers"), message, "add `listen: 0.0.0.0:9901`")
+    elif listen and not peers:
+        message = "needs peers beside it: only from them is anything heard"
+        document.report(("balancers", "listen"), message, "add `peers: [{static: [HOST:PORT]}]`")
+    _sources(document, ("balancers",), balancers, "peers")
 
 
 def _clusters(document: Document, data: dict[str, Any]) -> list[str]:
@@ -104,11 +117,16 @@ def _policy(document: Document, path: Path, policy: dict[str, Any]) -> None:
 
 
 def _targets(document: Document, path: Path, cluster: dict[str, Any]) -> int:
-    seen: dict[str, Path] = {}
-    kinds = [f.name for f in dataclasses.fields(TargetSource) if f.name != "weight"]
     if cluster.get("targets") == []:
         document.report((*path, "targets"), "a cluster needs at least one source of targets")
-    for inner, source in _mappings(cluster, "targets"):
+    return _sources(document, path, cluster, "targets")
+
+
+def _sources(document: Document, path: Path, section: dict[str, Any], key: str) -> int:
+    """Checks each source of a list; returns how many static addresses there are."""
+    seen: dict[str, Path] = {}
+    kinds = [f.name for f in dataclasses.fields(TargetSource) if f.name != "weight"]
+    for inner, source in _mappings(section, key):
         here = (*path, *inner)
         given = [kind for kind in kinds if kind in source]
         if len(given) != 1:

@@ -2,8 +2,9 @@
 
 STEELYARD_LISTEN replaces `listen`, STEELYARD_TIMEOUTS__CONNECT_S `connect_s` of `timeouts`.
 
-A variable replaces one value of the top level or of a section. Lists are comma-separated. Clusters
-and routes are no single values and stay in the file.
+A variable replaces one value of the top level or of a section. Lists are comma-separated; those of
+`balancers.peers` are one static source. Clusters and routes are no single values and stay in the
+file.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _SECTIONS: Final = {
     "cloudwatch": CloudWatch,
 }
 _LISTS: Final = frozenset({"trusted_proxies", "upgrades"})
+_STATIC: Final[Path] = ("balancers", "peers")
 _FILE_ONLY: Final = frozenset({"clusters", "routes"})
 
 
@@ -71,6 +73,12 @@ def _set(document: Document, path: Path, text: str, spot: Spot) -> None:
         data[path[-1]] = [Scalar(part.strip()) for part in text.split(",") if part.strip()]
         for index in range(len(data[path[-1]])):
             document.values[(*path, index)] = spot
+    elif path == _STATIC:
+        addresses = [Scalar(part.strip()) for part in text.split(",") if part.strip()]
+        data[path[-1]] = [{"static": addresses}]
+        document.values[(*path, 0)] = document.values[(*path, 0, "static")] = spot
+        for index in range(len(addresses)):
+            document.values[(*path, 0, "static", index)] = spot
     else:
         data[path[-1]] = Scalar(text)
     document.keys[path] = document.values[path] = spot

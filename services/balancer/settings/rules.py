@@ -63,6 +63,19 @@ def socket_address(value: Any) -> str | None:
     return f"{value!r}: {host!r} is neither an IP address nor a host name"
 
 
+def peer_address(value: Any) -> str | None:
+    """Where other balancers tell: an IP address or none, and a port that they can know."""
+    if not value:
+        return None
+    try:
+        host, port = address.split(str(value))
+    except ValueError as error:
+        return f"{value!r}: {error}"
+    if host and not address.is_ip(host):
+        return f"{value!r}: {host!r} is not an IP address; 0.0.0.0 is every address"
+    return None if port else f"{value!r}: the others must know the port; ports go from 1 to 65535"
+
+
 def target_address(value: Any) -> str | None:
     """A static target."""
     try:
@@ -175,6 +188,7 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("ClusterConfig", "subset"): between(0, 1_000_000),
     ("Balancers", "count"): between(1, 10_000),
     ("Balancers", "index"): between(0, 9_999),
+    ("Balancers", "listen"): peer_address,
     ("SlowStart", "window_s"): between(0, 3_600, " s"),
     ("SlowStart", "min_percent"): between(0, 100, " %"),
     ("SlowStart", "aggression"): between(0.1, 10),

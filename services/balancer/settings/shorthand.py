@@ -37,6 +37,10 @@ def expand(document: Document, folder: FilePath, env: Mapping[str, str]) -> None
     cloudwatch = data.get("cloudwatch")
     if isinstance(cloudwatch, dict):
         data["cloudwatch"] = _with_region(cloudwatch, region)
+    balancers = data.get("balancers")
+    if isinstance(balancers, dict) and isinstance(balancers.get("peers"), list):
+        peers = [_source(source, folder, region) for source in balancers["peers"]]
+        data["balancers"] = balancers | {"peers": peers}
     clusters = data.get("clusters")
     for index, cluster in enumerate(clusters if isinstance(clusters, list) else ()):
         if not isinstance(cluster, dict):

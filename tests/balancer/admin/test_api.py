@@ -18,6 +18,7 @@ from services.balancer.config import ClusterConfig, Config, HealthCheck, Probe, 
 from services.balancer.fleet.attend import Fleet
 from services.balancer.ledger import ClusterCell, Ledger, ProcessCell, TargetCell, latency_bucket
 from services.balancer.messages import Message, ProcessPicture, ReloadResult
+from services.balancer.peers.attend import Peers
 from tests.balancer.fleet.conditions import StubTarget, stub_target, wait_until
 
 
@@ -78,16 +79,18 @@ async def stand() -> AsyncIterator[Stand]:
             health=HealthCheck(interval_s=0.02),
             probe=Probe(interval_s=0.02),
         )
-        fleet = Fleet(ledger, Channel(), group, Random(1))
+        peers = Peers(ledger, group)
+        fleet = Fleet(ledger, Channel(), group, Random(1), followers=(peers,))
         status.config = Config(clusters=(cluster,))
         status.columns = {"c": 0}
         fleet.start(status.config, [])
-        transport = httpx.ASGITransport(make_app(fleet, ledger, status, reload))
+        transport = httpx.ASGITransport(make_app(fleet, ledger, status, reload, peers))
         async with httpx.AsyncClient(transport=transport, base_url="http://admin") as api:
             await wait_until(lambda: fleet.first_round_done)
             await wait_until(lambda: all(m.probe for m in fleet.registry.members.values()))
             yield Stand(api, fleet, ledger, status, [one, two], reloads)
         await fleet.close()
+        await peers.close()
         await asyncio.sleep(0)
     ledger.close()
 

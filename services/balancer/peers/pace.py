@@ -1,0 +1,34 @@
+"""How long to wait between two rounds. Pure: what was spent is an argument.
+
+    interval = (what a round costs, telling and hearing, as an EWMA over about ten) / 3 %
+
+so that both together take at most 3 % of one core: hearing costs what the others' rounds cost them,
+so all of a group slow down alike. Between 5 and 250 ms. Rounds in which nothing has changed are
+twice as far apart each time, up to 50 ms, for who has nothing to tell need not look so often.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SHARE: Final = 0.03  # of one core
+SHORTEST_S: Final = 0.005
+LONGEST_S: Final = 0.25
+IDLE_S: Final = 0.05
+_WEIGHT: Final = 0.1  # of the latest round in the mean
+
+
+class Pace:
+    """`interval_s` holds while there is news; `pause_s` is how long to wait now."""
+
+    def __init__(self) -> None:
+        self.cost_s = 0.0  # CPU of one round, with what was heard since the one before
+        self.interval_s = SHORTEST_S
+        self.pause_s = SHORTEST_S
+
+    def round_ended(self, spent_s: float, *, news: bool) -> None:
+        """`spent_s`: CPU of this round, with what was heard since the one before."""
+        self.cost_s += _WEIGHT * (spent_s - self.cost_s)
+        self.interval_s = min(max(self.cost_s / SHARE, SHORTEST_S), LONGEST_S)
+        idle_s = 0.0 if news else min(2 * self.pause_s, IDLE_S)
+        self.pause_s = max(self.interval_s, idle_s)
