@@ -10,6 +10,7 @@
     scenario     all of it put together, as frozen data
     oracle       in the balancers' place, someone who knows
     fronts       the balancers: processes with a view each
+    hedge        a second target for who waits too long at the first
     simulation   one run: scenario, policy, seed -> latencies
     cells        the matrix: scenarios by their coordinates
     files        scenario files
@@ -23,6 +24,7 @@
     replay       what would another policy have done with those requests?
     slowdown     beside all that: how soon a change of speed is known, `... loadtest.arena.slowdown`
     processes    and: what is lost by four processes, `... loadtest.arena.processes`
+    hedging      and: whether a second try pays, `... loadtest.arena.hedging`
     picks        and: what a pick costs, `python -m loadtest.arena.picks`
 
 From Python, for an experiment of one's own:
@@ -57,7 +59,7 @@ from loadtest.arena.changes import Crash, Deploy, ScaleOut
 from loadtest.arena.compare import ORACLE, Cell, Ratio, compare
 from loadtest.arena.happenings import Antagonist, Credits, Failing, Happening, Pauses, Slowdown
 from loadtest.arena.oracle import CentralQueue
-from loadtest.arena.scenario import Group, Scenario
+from loadtest.arena.scenario import Group, Hedge, Scenario
 from loadtest.arena.simulation import Run, Simulation, simulate
 from loadtest.arena.table import tables
 from loadtest.arena.work import Exponential, Fixed, LogNormal, Pareto, Work
@@ -78,6 +80,7 @@ __all__ = [
     "Fixed",
     "Group",
     "Happening",
+    "Hedge",
     "LogNormal",
     "Pareto",
     "Pauses",

@@ -23,7 +23,7 @@ from loadtest.arena.arrivals import Bursty, Diurnal, Poisson
 from loadtest.arena.cells import cell
 from loadtest.arena.changes import Crash, Deploy, ScaleOut
 from loadtest.arena.happenings import Antagonist, Credits, Failing, Pauses, Slowdown
-from loadtest.arena.scenario import Group, Scenario
+from loadtest.arena.scenario import Group, Hedge, Scenario
 from loadtest.arena.work import Exponential, Fixed, LogNormal, Pareto, Sample
 
 WORK: Final = {
@@ -107,6 +107,8 @@ def _scenario(entry: Mapping[str, Any]) -> Scenario:
             fields[key] = _kind(ARRIVALS, value, key)
         elif key == "happenings":
             fields[key] = tuple(_kind(HAPPENINGS, each, key) for each in value)
+        elif key == "hedge":
+            fields[key] = _made(Hedge, value, key)
         elif key in PLAIN:
             fields[key] = _made(PLAIN[key], value, key)
         else:

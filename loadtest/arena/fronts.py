@@ -76,7 +76,7 @@ class View:
         self.curious: Callable[..., Sequence[Target]] | None = getattr(policy, "wants_probes", None)
 
     def _make(self, picture: TargetPicture) -> Target:
-        return Target(picture, limit=ROOM, own_row=self.row, other_rows=self.rows)
+        return Target(picture, limit=ROOM, own_row=self.row, siblings=self.rows)
 
 
 class Balancers:
@@ -118,8 +118,23 @@ class Balancers:
     def place(self, request: Request, now: float) -> Attempt | None:
         views = self.views
         view = views[int(self._which.random() * len(views))] if len(views) > 1 else views[0]
+        return self._place_by(view, request, request.tried, now)
+
+    def elsewhere(self, first: Attempt) -> bool:
+        """Whether there is another target for the request of `first`."""
+        cluster: Cluster[Target] = first.view.cluster
+        return cluster.another_than((*first.request.tried, first.target))
+
+    def place_again(self, first: Attempt, now: float) -> Attempt | None:
+        """By the process that waits for `first`, on another target."""
+        request = first.request
+        return self._place_by(first.view, request, (*request.tried, first.target), now)
+
+    def _place_by(
+        self, view: View, request: Request, tried: tuple[Target, ...], now: float
+    ) -> Attempt | None:
         cluster = view.cluster
-        target = cluster.pick(now, view.rng, request.tried)
+        target = cluster.pick(now, view.rng, tried)
         if target is None:
             return None
         attempt = Attempt(request, self._machines[target.slot], now, view, target)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 class Request:
     """What a client wants: `work_s` is core-seconds at speed 1. Ends once: answered or failed."""
 
-    __slots__ = ("arrived", "attempt", "ended", "measured", "tried", "tries", "work_s")
+    __slots__ = ("arrived", "attempt", "ended", "measured", "second", "tried", "tries", "work_s")
 
     def __init__(self, arrived: float, work_s: float, *, measured: bool) -> None:
         self.arrived = arrived
@@ -21,6 +21,7 @@ class Request:
         self.tries = 0  # beyond the first
         self.tried: tuple[Any, ...] = ()
         self.attempt: Attempt | None = None  # the one that is out
+        self.second: Attempt | None = None  # out as well: it was hedged
 
 
 class Attempt:

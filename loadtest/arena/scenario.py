@@ -40,6 +40,22 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hedge:
+    """A request unanswered for longer than a share `after` of the others goes to a second target.
+
+    At most a share `budget` of the requests does; latencies of `window_s` and more count.
+    """
+
+    after: float = 0.95
+    budget: float = 0.1
+    window_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not (0.0 < self.after < 1.0 and 0.0 <= self.budget <= 1.0 and self.window_s > 0.0):
+            raise ValueError("after and budget are shares, window_s is above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """One cell of the matrix. `why` says what it stands for.
 
@@ -61,6 +77,7 @@ class Scenario:
     probe_interval_s: float = 1.0  # of the control plane
     deadline_s: float = DEADLINE_S
     retries: int = 1
+    hedge: Hedge | None = None
     allotment: float | None = None  # core-seconds a second that `load` is of; None: the capacity
     ejection: bool = False  # off: what a policy does about a failing machine is its own doing
     happenings: tuple[Happening, ...] = ()

@@ -18,6 +18,7 @@ from loadtest.arena.changes import Deploy, ScaleOut
 from loadtest.arena.events import Events
 from loadtest.arena.fronts import Balancers, Front, View
 from loadtest.arena.happenings import Happening
+from loadtest.arena.hedge import hedging
 from loadtest.arena.machine import Machine, Mode
 from loadtest.arena.oracle import CentralQueue, ShortestExpectedDelay
 from loadtest.arena.request import Attempt, Request
@@ -98,6 +99,9 @@ class Simulation:
                 ejection=scenario.ejection,
             )
         self._central = self.front if isinstance(self.front, CentralQueue) else None
+        self.hedging = hedging(
+            scenario.hedge, self.front, self.events, send=self._send, drop=self._drop
+        )
         self._hears_latency = self.front.hears_latency
         self._network_s = scenario.network_s
         self._medians = [LatencyAtPending() for _ in self.machines]
@@ -183,6 +187,8 @@ class Simulation:
         request.attempt = attempt
         if attempt is not None:
             self._send(attempt, now)
+            if self.hedging is not None:
+                self.hedging.placed(attempt, now)
         elif self._central is None:
             self._end(request, now, failed=True)
 
@@ -240,6 +246,8 @@ class Simulation:
     def _answered(self, now: float, attempt: Attempt) -> None:
         if not attempt.gone:
             self.front.ended(attempt, "answered", now)
+            if self.hedging is not None:
+                self.hedging.answered(attempt, now)
             self._end(attempt.request, now, failed=False)
 
     def _lost(self, now: float, attempt: Attempt) -> None:
@@ -249,7 +257,9 @@ class Simulation:
         self.front.ended(attempt, "failed", now)
         attempt.gone = True
         request = attempt.request
-        if request.tries < self.scenario.retries:
+        if self.hedging is not None and self.hedging.lives_on(attempt):
+            request.tried = (*request.tried, attempt.target)
+        elif request.tries < self.scenario.retries:
             request.tries += 1
             request.tried = (*request.tried, attempt.target)
             self._place(request, now)
@@ -260,19 +270,24 @@ class Simulation:
         """The client's patience is over."""
         if request.ended:
             return
-        attempt = request.attempt
-        if attempt is not None:
-            if attempt.at_work:
-                attempt.machine.cancel(attempt, now)
-            attempt.gone = True
-            self.front.ended(attempt, "abandoned", now)
+        for attempt in (request.attempt, request.second):
+            if attempt is not None:
+                self._drop(attempt, now)
         self._end(request, now, failed=True)
         if self._central is not None:
             self._central.next(now)
 
+    def _drop(self, attempt: Attempt, now: float) -> None:
+        """Nobody waits for it any more."""
+        if attempt.at_work:
+            attempt.machine.cancel(attempt, now)
+        attempt.gone = True
+        self.front.ended(attempt, "abandoned", now)
+
     def _end(self, request: Request, now: float, *, failed: bool) -> None:
         request.ended = True
         request.attempt = None  # a ring of the two would wait for the garbage collector
+        request.second = None
         if request.measured:
             if failed:
                 self._failed += 1

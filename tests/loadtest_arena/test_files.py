@@ -9,6 +9,7 @@ import pytest
 from loadtest.arena import cells
 from loadtest.arena.__main__ import MATRIX, SCENARIOS
 from loadtest.arena.files import BadScenario, read_scenarios
+from loadtest.arena.scenario import Hedge
 from loadtest.arena.work import Pareto
 
 
@@ -34,11 +35,13 @@ def test_a_scenario_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(
         "{name: mine, load: 0.5, machines: [{count: 2, slots: 1}],"
-        " work: {pareto: {shape: 3}}, happenings: [{pauses: {count: 0}}], processes: 2}"
+        " work: {pareto: {shape: 3}}, happenings: [{pauses: {count: 0}}], processes: 2,"
+        " hedge: {budget: 0.2}}"
     )
     (scenario,) = read_scenarios(path)
     assert scenario.work == Pareto(shape=3.0)
     assert (scenario.size, scenario.processes) == (2, 2)
+    assert scenario.hedge == Hedge(after=0.95, budget=0.2)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,7 @@ def test_a_scenario_of_ones_own(tmp_path: Path) -> None:
         ("{name: a, load: much, machines: [{count: 1}]}", "load: Expected `float`"),
         ("{name: a, load: 1, machines: [{count: 1}], speed: 1}", "no such setting: 'speed'"),
         ("{name: a, load: 1, machines: [{count: 1}], work: {gamma: {}}}", "no 'gamma'"),
+        ("{name: a, load: 1, machines: [{count: 1}], hedge: {budget: 2}}", "hedge: .*are shares"),
         ("[3]", "scenario 1: must be a mapping"),
         ("{cell: ['2:1', steady, 0.5, 1, 8]}", "speeds '2:1'"),
         ("{", "own.yaml: while parsing"),
