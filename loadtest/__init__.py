@@ -17,6 +17,8 @@ In the order of the files:
 - ``page``      the parts of docs/ that a command writes
 - ``cycle``     by itself: what a request, and each feature, costs the data plane's own code
 - ``snapshot``  by itself: how a data-plane process takes in a picture of ten thousand targets
+- ``news``      by itself: what it costs that balancers tell each other what they have pending
+- ``telling``   the processes of balancers that ``news`` measures
 - ``many``      by itself: what ten thousand targets cost beside ten
 
 Without the command line::

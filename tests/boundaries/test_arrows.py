@@ -27,6 +27,7 @@ PURE: Final = (
     *(f"{B}.dataplane.route", f"{B}.dataplane.http1", f"{B}.dataplane.chunked"),
     *(f"{B}.dataplane.retry", f"{B}.dataplane.key", f"{B}.dataplane.report"),
     *(f"{B}.dataplane.forwarding", f"{B}.peers.datagram", f"{B}.peers.news", f"{B}.peers.tally"),
+    f"{B}.peers.pace",
 )
 
 # (who, may not import whom, because)
@@ -137,13 +138,16 @@ def test_boto3_has_few_doors() -> None:
     assert wrong == []
 
 
-def test_only_the_arena_knows_the_policies_and_two_files_the_data_plane() -> None:
+_INSIDERS: Final = {f"loadtest.{name}" for name in ("cycle", "snapshot", "news", "telling")}
+
+
+def test_only_the_arena_knows_the_policies_and_few_files_the_balancer() -> None:
     wrong = [
         source
         for source in within("loadtest")
         if source.uses("services.balancer", "services.worker")
         and not source.module.startswith("loadtest.arena")
-        and source.module not in ("loadtest.cycle", "loadtest.snapshot")
+        and source.module not in _INSIDERS
     ]
     assert wrong == []
 

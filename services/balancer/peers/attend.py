@@ -160,8 +160,6 @@ class Peers:
         if self._serving is not None:
             self._serving.cancel()
             self._serving = None
-        if self.teller is not None:
-            self.teller.stop_hearing()
-            self.teller = None
+        self.teller = None
         self.error = None
         self.tally.clear()

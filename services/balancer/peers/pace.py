@@ -2,9 +2,9 @@
 
     interval = (what a round costs, telling and hearing, as an EWMA over about ten) / 3 %
 
-so that both together take at most 3 % of one core: hearing costs what the others' rounds cost them,
-so all of a group slow down alike. Between 5 and 250 ms. Rounds in which nothing has changed are
-twice as far apart each time, up to 50 ms, for who has nothing to tell need not look so often.
+so that both together take at most 3 % of one core. Hearing costs the more the oftener the others
+tell, so all of a group slow down alike. Between 5 and 250 ms. Rounds in which nothing has changed
+are twice as far apart each time, up to 50 ms: who has nothing to tell need not look so often.
 """
 
 from __future__ import annotations
@@ -16,18 +16,22 @@ SHORTEST_S: Final = 0.005
 LONGEST_S: Final = 0.25
 IDLE_S: Final = 0.05
 _WEIGHT: Final = 0.1  # of the latest round in the mean
+# One round cannot be dearer than this; a virtual machine that was kept from running charges for it.
+_CREDIBLE: Final = 3.0  # times the mean ...
+_CREDIBLE_S: Final = 0.000_3  # ... and so much more
 
 
 class Pace:
     """`interval_s` holds while there is news; `pause_s` is how long to wait now."""
 
     def __init__(self) -> None:
-        self.cost_s = 0.0  # CPU of one round, with what was heard since the one before
+        self.cost_s = 0.0  # CPU of one round
         self.interval_s = SHORTEST_S
         self.pause_s = SHORTEST_S
 
     def round_ended(self, spent_s: float, *, news: bool) -> None:
-        """`spent_s`: CPU of this round, with what was heard since the one before."""
+        """`spent_s`: its CPU. `news`: there was something to tell."""
+        spent_s = min(spent_s, _CREDIBLE * self.cost_s + _CREDIBLE_S)
         self.cost_s += _WEIGHT * (spent_s - self.cost_s)
         self.interval_s = min(max(self.cost_s / SHARE, SHORTEST_S), LONGEST_S)
         idle_s = 0.0 if news else min(2 * self.pause_s, IDLE_S)

@@ -1,6 +1,8 @@
-"""The loop that tells and hears: hears whenever something comes, tells in rounds.
+"""The loop: in each round it hears all that has come and tells what is new.
 
-What a balancer hears of itself shows which of the addresses is its own; it is told no more.
+Nothing wakes it between rounds. To be woken for each datagram would make the news half a round
+younger and every datagram several times as dear, so that rounds would have to be further apart.
+What a balancer hears of itself shows which of the addresses is its own; that is told no more.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from services.balancer.peers.pace import Pace
 from services.balancer.peers.tally import Heard, Place, Tally
 from services.balancer.peers.wire import Wire
 
-AT_ONCE: Final = 64  # datagrams that are heard before others on this loop have their turn
+MOST: Final = 512  # datagrams that are heard before others on this loop have their turn
 EXPIRE_S: Final = 0.25
 
 _log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Teller:
     ) -> None:
         self.wire = wire
         self.pace = Pace()
+        self.rounds = 0
         self.heard: Counter[Heard] = Counter()
         self._news = news
         self._tally = tally
@@ -51,7 +54,6 @@ class Teller:
         self._cpu = cpu
         self._sequence = 0
         self._others: list[Place] = []
-        self._spent_s = 0.0  # since the last round
         self._expire_at = 0.0
 
     def follow(self, places: Iterable[Place]) -> None:
@@ -61,43 +63,18 @@ class Teller:
 
     async def run(self) -> None:
         """Until cancelled. Leaves the wire open."""
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self.wire.sock, self.hear)
-        try:
-            while True:
-                self.tell()
-                await asyncio.sleep(self.pace.pause_s)
-        finally:
-            self.stop_hearing()
+        while True:
+            began = self._cpu()
+            now = self._clock()
+            self.hear(now)
+            news = self.tell(now)
+            self.rounds += 1
+            self.pace.round_ended(self._cpu() - began, news=news)
+            await asyncio.sleep(self.pace.pause_s)
 
-    def stop_hearing(self) -> None:
-        """At once, whatever has come already."""
-        asyncio.get_running_loop().remove_reader(self.wire.sock)
-
-    def tell(self) -> None:
-        """One round."""
-        began = self._cpu()
-        now = self._clock()
-        if now >= self._expire_at:
-            self._expire_at = now + EXPIRE_S
-            for place in self._tally.expire(now):
-                _log.warning("peer silent", extra={"peer": str(Address(*place))})
-        entries = self._news.due(now)
-        if entries is not None:
-            datagrams = encode(self._sender, self._sequence, entries)
-            self._sequence += len(datagrams)
-            for place in self._others:
-                for data in datagrams:
-                    self.wire.send(data, place)
-        spent_s = self._spent_s + self._cpu() - began
-        self._spent_s = 0.0
-        self.pace.round_ended(spent_s, news=bool(entries))
-
-    def hear(self) -> None:
-        """Take in what has come, some of it if it is much."""
-        began = self._cpu()
-        now = self._clock()
-        for _ in range(AT_ONCE):
+    def hear(self, now: float) -> None:
+        """Take in all that has come, and forget what is too old."""
+        for _ in range(MOST):
             received = self.wire.receive()
             if received is None:
                 break
@@ -106,7 +83,22 @@ class Teller:
             self.heard[heard] += 1
             if heard is not Heard.TAKEN:
                 self._note(heard, place)
-        self._spent_s += self._cpu() - began
+        if now >= self._expire_at:
+            self._expire_at = now + EXPIRE_S
+            for place in self._tally.expire(now):
+                _log.warning("peer silent", extra={"peer": str(Address(*place))})
+
+    def tell(self, now: float) -> bool:
+        """Everybody what is due; returns whether there was news."""
+        entries = self._news.due(now)
+        if entries is None:
+            return False
+        datagrams = encode(self._sender, self._sequence, entries)
+        self._sequence += len(datagrams)
+        for place in self._others:
+            for data in datagrams:
+                self.wire.send(data, place)
+        return bool(entries)
 
     def _note(self, heard: Heard, place: Place) -> None:
         if heard is Heard.NEW:
