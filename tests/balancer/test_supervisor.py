@@ -192,6 +192,9 @@ async def test_a_dead_data_plane_leaves_nothing_pending_and_is_reported(run: Run
         word["processes"][1]["pid"] for word in run.heard("control") if word["type"] == "processes"
     ]
     assert 0 in zeroed
+    ledger.elsewhere()[8] = 5  # as a control plane hears it from other balancers
+    os.kill(run.children["control"], signal.SIGKILL)
+    await wait_until(lambda: ledger.elsewhere()[8] == 0, "nothing pending elsewhere")
     ledger.close()
 
 

@@ -112,6 +112,8 @@ class Tally:
                 self._drop(place)
             elif len(self.peers) >= MAX_PEERS:
                 return Heard.STRANGE
+            for other in [at for at, one in self.peers.items() if one.sender == told.sender]:
+                self._drop(other)  # the same balancer, with another port now
             peer = self.peers[place] = Peer(told.sender, told.sequence, now, now)
         elif told.sequence <= peer.sequence:
             return Heard.OVERTAKEN

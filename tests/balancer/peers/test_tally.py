@@ -58,6 +58,13 @@ def test_who_starts_anew_has_nothing_of_before() -> None:
     assert cells == [0, 1, 0, 0]
 
 
+def test_who_moves_to_another_port_is_not_two() -> None:
+    made, cells = tally()
+    made.hear(A, said(7, 5, (0, 3), (1, 4)), 0.0)
+    assert made.hear((A[0], 9), said(7, 6, (1, 1)), 0.0) is Heard.NEW
+    assert (cells, list(made.peers)) == ([0, 1, 0, 0], [(A[0], 9)])
+
+
 def test_own_words_count_for_nothing() -> None:
     made, cells = tally()
     assert made.hear(A, said(OWN, 5, (0, 3)), 0.0) is Heard.OWN
@@ -74,9 +81,9 @@ def test_strangers_and_nonsense_are_refused() -> None:
 def test_more_peers_than_anybody_has_are_refused() -> None:
     made, _ = tally()
     for port in range(MAX_PEERS):
-        assert made.hear((A[0], port), said(7, 5), 0.0) is Heard.NEW
-    assert made.hear(B, said(7, 5), 0.0) is Heard.STRANGE
-    assert made.hear((A[0], 0), said(8, 1), 0.0) is Heard.NEW  # one that was there starts anew
+        assert made.hear((A[0], port), said(7 + port, 5), 0.0) is Heard.NEW
+    assert made.hear(B, said(2, 5), 0.0) is Heard.STRANGE
+    assert made.hear((A[0], 0), said(3, 1), 0.0) is Heard.NEW  # one that was there starts anew
 
 
 def test_targets_that_are_not_here_are_ignored_until_they_are() -> None:

@@ -17,6 +17,7 @@ from services.balancer.config import (
     Config,
     Ec2Source,
     FileSource,
+    TargetSource,
 )
 from services.balancer.messages import Configure, FrameReader, encode
 
@@ -258,6 +259,8 @@ def test_environment_overrides_single_values() -> None:
         "STEELYARD_TIMEOUTS__CONNECT_S": "0.5",
         "STEELYARD_BALANCERS__COUNT": "20",
         "STEELYARD_BALANCERS__INDEX": "3",
+        "STEELYARD_BALANCERS__LISTEN": "0.0.0.0:9901",
+        "STEELYARD_BALANCERS__PEERS": "10.0.0.1:9901, 10.0.0.2:9901",
         "STEELYARD_TRUSTED_PROXIES": "10.0.0.0/8, 192.168.0.0/16",
         "STEELYARD_CONFIG": "/etc/b.yaml",
         "STEELYARD_ADMIN": "",
@@ -268,6 +271,8 @@ def test_environment_overrides_single_values() -> None:
     assert config.admin == "127.0.0.1:9900"
     assert config.timeouts.connect_s == 0.5
     assert (config.balancers.count, config.balancers.index) == (20, 3)
+    assert config.balancers.listen == "0.0.0.0:9901"
+    assert config.balancers.peers == (TargetSource(static=("10.0.0.1:9901", "10.0.0.2:9901")),)
     assert config.trusted_proxies == ("10.0.0.0/8", "192.168.0.0/16")
 
 
@@ -290,6 +295,20 @@ def test_environment_variables_that_replace_no_value(name: str) -> None:
         ("balancers: {count: 3, index: 3}", "of 3 balancers the last is 2"),
         ("balancers: {index: 1}", "of 1 balancers the last is 0"),
         ("balancers: {count: 0}", "must be 1 to 10000"),
+        ("balancers: {listen: '0.0.0.0:9901'}", "listen: needs peers beside it"),
+        ("balancers: {peers: [{static: '10.0.0.1:9'}]}", "peers: needs listen beside it: who"),
+        ("balancers: {listen: 'a:1', peers: [{file: p}]}", "'a' is not an IP address; 0.0.0.0 is"),
+        ("balancers: {listen: ':0', peers: [{file: p}]}", "the others must know the port"),
+        ("balancers: {listen: ':1', peers: [{static: 'b:1'}]}", "static[0]: 'b:1': 'b' is a name"),
+        ("balancers: {listen: ':1', peers: [{static: ['10.0.0.1:1', '10.0.0.1:1']}]}", "is listed"),
+        (
+            "balancers: {listen: ':1', peers: [{file: p, dns: 'b:1'}]}",
+            "peers[0]: needs exactly one",
+        ),
+        (
+            "balancers: {listen: ':1', peers: [{ec2: {port: 1, region: eu-west-1}}]}",
+            "needs tags, a",
+        ),
         ("timeouts: {connect_s: 0}", "more than 0"),
         ("timeouts:", "must be a mapping, is empty"),
         ("limits: {connections: 1.5}", "must be a whole number"),
