@@ -9,6 +9,7 @@
     changes      machines that come and go: crash, scale-out, deploy
     scenario     all of it put together, as frozen data
     oracle       in the balancers' place, someone who knows
+    news         what balancers tell each other
     fronts       the balancers: processes with a view each
     hedge        a second target for who waits too long at the first
     simulation   one run: scenario, policy, seed -> latencies

@@ -50,6 +50,7 @@ PLAIN: Final = {
     "warmup_s": float,
     "balancers": int,
     "processes": int,
+    "news_s": float,
     "network_s": float,
     "probe_interval_s": float,
     "deadline_s": float,

@@ -2,7 +2,8 @@
 
 A view holds the very objects of a data-plane process: its `Cluster` with its `Target`s, its policy,
 its own source of chance. Processes of one balancer read each other's pending counts as they do in
-shared memory, only from lists; balancers know of each other by load reports alone.
+shared memory, only from lists; balancers know of each other by load reports and, when they tell
+each other, by `news`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from random import Random
 from typing import Any, Final, Protocol
 
 from loadtest.arena.machine import Machine, Mode
+from loadtest.arena.news import News
 from loadtest.arena.request import Attempt, Request
 from services.balancer.cluster import Cluster
 from services.balancer.config import PolicySpec
@@ -58,7 +60,7 @@ class Front(Protocol):
 class View:
     """One data-plane process."""
 
-    __slots__ = ("balancer", "cluster", "curious", "rng", "row", "rows")
+    __slots__ = ("balancer", "cluster", "curious", "elsewhere", "rng", "row", "rows")
 
     def __init__(
         self,
@@ -67,20 +69,28 @@ class View:
         row: list[int],
         rows: tuple[list[int], ...],
         balancer: int,
+        *,
+        elsewhere: list[int] | None = None,
     ) -> None:
         self.rng = rng
         self.row = row
         self.rows = rows
         self.balancer = balancer
+        self.elsewhere = elsewhere
         self.cluster: Cluster[Target] = Cluster("arena", policy, self._make, PolicySpec())
         self.curious: Callable[..., Sequence[Target]] | None = getattr(policy, "wants_probes", None)
 
     def _make(self, picture: TargetPicture) -> Target:
-        return Target(picture, limit=ROOM, own_row=self.row, siblings=self.rows)
+        return Target(
+            picture, limit=ROOM, own_row=self.row, siblings=self.rows, elsewhere=self.elsewhere
+        )
 
 
 class Balancers:
-    """All data-plane processes of all balancers. `probe(view, target, now)` sends a probe."""
+    """All data-plane processes of all balancers. `probe(view, target, now)` sends a probe.
+
+    `told`: they tell each other their pending counts, once somebody has started `news`.
+    """
 
     def __init__(
         self,
@@ -94,6 +104,7 @@ class Balancers:
         chance: Callable[[str], Random],
         probe: Callable[[View, Target, float], None],
         ejection: bool = False,
+        told: bool = False,
     ) -> None:
         self._ejection = ejection
         self._machines = machines
@@ -101,14 +112,18 @@ class Balancers:
         self._probe = probe
         self._version = 0
         self.views: list[View] = []
-        for balancer in range(balancers):
-            rows = [[0] * len(machines) for _ in range(processes)]
-            for process in range(processes):
-                others = tuple(row for row in rows if row is not rows[process])
+        rows = [[[0] * len(machines) for _ in range(processes)] for _ in range(balancers)]
+        self.news = News(rows) if told and balancers > 1 else None
+        for balancer, own in enumerate(rows):
+            elsewhere = self.news.heard[balancer] if self.news is not None else None
+            for process, row in enumerate(own):
+                others = tuple(other for other in own if other is not row)
                 rng = chance(f"policy {balancer}.{process}")
-                self.views.append(View(make_policy(), rng, rows[process], others, balancer))
-        told = isinstance(self.views[0].cluster.policy, WeightedRoundRobin)
-        self._weights = weights if told else [1] * len(machines)
+                self.views.append(
+                    View(make_policy(), rng, row, others, balancer, elsewhere=elsewhere)
+                )
+        weighs = isinstance(self.views[0].cluster.policy, WeightedRoundRobin)
+        self._weights = weights if weighs else [1] * len(machines)
         for machine in at_start:
             self.see(machine, Health.HEALTHY, draining=False, now=0.0)
         first = next(iter(self.views[0].cluster.targets.values()))

@@ -73,6 +73,7 @@ class Scenario:
     warmup_s: float = 5.0
     balancers: int = 1
     processes: int = 1
+    news_s: float = 0.0  # how often balancers tell each other what is pending; 0: never
     network_s: float = 0.0  # one way, balancer to machine
     probe_interval_s: float = 1.0  # of the control plane
     deadline_s: float = DEADLINE_S

@@ -20,6 +20,7 @@ from loadtest.arena.fronts import Balancers, Front, View
 from loadtest.arena.happenings import Happening
 from loadtest.arena.hedge import hedging
 from loadtest.arena.machine import Machine, Mode
+from loadtest.arena.news import HANDLING_S
 from loadtest.arena.oracle import CentralQueue, ShortestExpectedDelay
 from loadtest.arena.request import Attempt, Request
 from loadtest.arena.scenario import Group, Scenario
@@ -97,7 +98,11 @@ class Simulation:
                 chance=self.chance,
                 probe=self._probe,
                 ejection=scenario.ejection,
+                told=scenario.news_s > 0.0,
             )
+            if self.front.news is not None:
+                delay_s = scenario.network_s + HANDLING_S
+                self.front.news.start(self.events, scenario.news_s, delay_s)
         self._central = self.front if isinstance(self.front, CentralQueue) else None
         self.hedging = hedging(
             scenario.hedge, self.front, self.events, send=self._send, drop=self._drop

@@ -7,6 +7,7 @@ import pytest
 from loadtest.arena import Antagonist, Group, Scenario, Simulation, compare, simulate, tables
 from services.balancer.pick.least_pending import LeastPending
 from services.balancer.pick.peak_ewma import PeakEwmaP2C
+from services.balancer.pick.steelyard import Steelyard
 
 UNEQUAL = Scenario(
     name="1:2, antagonist",
@@ -43,6 +44,15 @@ def test_policies_meet_the_same_requests() -> None:
     one, other = (simulate(UNEQUAL, policy, 1) for policy in (LeastPending, PeakEwmaP2C))
     assert one.simulated == other.simulated
     assert one.latencies_s != other.latencies_s
+
+
+def test_of_targets_that_only_wait_none_gets_more_than_twice_as_much_as_another() -> None:
+    """They answer alike whatever is pending, so the fullest looks the fastest."""
+    waiting = Scenario(
+        name="waiting", machines=(Group(count=8, cores=100),), load=0.2, requests=15_000
+    )
+    placed = simulate(waiting, Steelyard, 1).per_machine
+    assert max(placed) < 2 * min(placed)
 
 
 def test_who_knows_more_does_better_and_the_table_says_so() -> None:

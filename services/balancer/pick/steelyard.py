@@ -12,10 +12,10 @@ were cancel out: over a stretch with `n` pending, of which `m` ours, our time gr
 and the divisor by n x (m / n) / pace. A request that takes long counts while it lasts, not when it
 ends: a target that slows down is dearer before it has answered.
 
-When targets report their pending requests with their answers, other balancers' are known too: those
-of one target for a moment, and for longer how many there are at a target on average now (the
-*level*, of which each report tells) and what share of it this target has. Without reports, they are
-felt as a higher pace.
+Other balancers' requests count as pending when they tell of them. Of those that do not, the load
+reports tell: how many there are at a target for a moment, and for longer how many at a target on
+average now (the *level*, of which each report tells) and what share of it this target has. Without
+either, they are felt as a higher pace.
 
 Shortest expected delay with known speeds: Winston 1977 and Whitt, "Deciding which queue to join",
 1986. What is ours is the estimate, and what follows from it; docs/policies.md has the experiments.
@@ -36,7 +36,7 @@ from services.balancer.target import Target
 WINDOW: Final = 25  # answers: older ones count less than 1/e
 LOOK_AT_ALL: Final = 20  # candidates; more stand in an index
 DRAWS: Final = 12  # of some of many, which the index does not know
-LOOKS: Final = 8  # at some of many for one pick, at most
+LOOKS: Final = 32  # at some of many for one pick, at most
 EXPLORE: Final = 0.02  # of all requests at most, to learn of targets that get none
 REST_S: Final = 1.0  # without an answer, before a target is explored; doubles while it fails
 LONGEST_REST_S: Final = 30.0
@@ -51,7 +51,7 @@ _COLDEST: Final = 5.0  # times the mean pace, at most, that counts of it
 _SHARE_GAIN: Final = 0.1  # of a new report, in a target's share of others' pending requests
 _LEVEL_WINDOW: Final = 100  # reports, for the mean over all targets
 _HEDGE: Final = 0.5  # requests; see `Pace`
-_EVEN: Final = 0.2  # of everyone's mean pace; likewise
+_EVEN: Final = 0.1  # of everyone's mean pace; likewise
 _LEAST_S: Final = 1e-6  # a pace, or how long others' requests last
 _UNKNOWN_S: Final = 1e-3  # the pace of everyone before the first answer of anyone
 
@@ -138,6 +138,8 @@ class Pace(Load):
             if self._stamp >= 0.0:
                 self._area += before * (now - self._stamp)
             here = before + self.share * self._policy.level - 1.0
+            if self._target.other_rows:
+                here += self._target.pending - before - 1
             if self._area > _OVERDUE * self.pace_s * here and self._divisor:
                 pace_s = (self._spent + self._area) / (self._divisor + here + _HEDGE)
                 self.pace_s = max(pace_s, self.pace_s)
@@ -322,7 +324,7 @@ class Steelyard:
                 self._looked = looked = (self._looked + 1) % count
                 seen = candidates[looked]
                 self.index.cheaper(seen, self.cost(seen, now))  # others' may have ended there
-                if self.level > 1.0:
+                if self.level > 1.0 or seen.other_rows:
                     self._look_further(candidates, now - before_s, now)
                 cheapest = self.index.cheapest(self.cost, now)
                 if cheapest is not None:

@@ -69,7 +69,7 @@ def test_what_is_pending_together_cancels_out() -> None:
     assert pace(one).pace_s == pytest.approx(0.4 / 2.5)
     end(one, 0.3, 1.3)
     assert pace(one).pace_s == pytest.approx(0.5 / 4, rel=1e-3)
-    assert pace(one).estimate_s() == pytest.approx(pace(one).pace_s + 0.2 * rule.mean_s)
+    assert pace(one).estimate_s() == pytest.approx(pace(one).pace_s + 0.1 * rule.mean_s)
 
 
 def others(rule: Steelyard, at: Target, now: float) -> float:
@@ -98,7 +98,7 @@ def test_a_report_counts_for_the_moment_and_the_share_for_later() -> None:
         end(one, 0.5, now, reported=reported)
     level = (3.0 + 3.0 + 1.0) / 3
     share = 0.9 + 0.1 * 1.0 / level
-    lasts_s = (0.5 + 0.5) / (3.5 + 3.5) * 1.2  # when the report came; 1.2: a fifth of the mean
+    lasts_s = (0.5 + 0.5) / (3.5 + 3.5) * 1.1  # when the report came; 1.1: a tenth of the mean
     assert others(rule, one, now) == pytest.approx(0.0, abs=1e-6)
     half = (share * level - 1.0) / 2
     assert others(rule, one, now + lasts_s) == pytest.approx(half, rel=1e-2)
@@ -158,6 +158,35 @@ def test_a_target_whose_answer_is_overdue_is_dearer_before_it_answers() -> None:
     assert pace(one).pace_s > 2 * before
 
 
+def test_an_answer_is_awaited_for_as_long_as_all_who_are_pending_take() -> None:
+    """One of ours among nine that other balancers have told of."""
+    rule = Steelyard(explore=0.0)
+    one = taught(rule, 0, 0.010)
+    one.hear([9])
+    before = pace(one).pace_s
+    begin(one, 1.0)
+    begin(one, 1.1)
+    assert pace(one).pace_s == before
+    begin(one, 1.3)
+    assert pace(one).pace_s > before
+
+
+def test_among_many_it_is_seen_soon_that_what_was_told_has_ended() -> None:
+    rule, rng, now = Steelyard(explore=0.0), Random(5), 0.0
+    slow = [taught(rule, number, 0.5) for number in range(35)]
+    fast = [taught(rule, number, 0.05) for number in range(35, 40)]
+    told = [0] * 35 + [1000] * 5
+    for each in slow + fast:
+        each.hear(told)
+        rule.joined(each)
+    assert rule.pick(slow + fast, now, rng) in slow
+    told[35:] = [0] * 5
+    for _ in range(1 + 40 // LOOKS):
+        now += 1.0
+        picked = rule.pick(slow + fast, now, rng)
+    assert picked in fast
+
+
 def test_a_slowed_target_is_known_after_twenty_answers_and_so_is_its_recovery() -> None:
     rule = Steelyard(explore=0.0)
     one, now = taught(rule, 0, 0.010, answers=200), 10.0
@@ -203,7 +232,7 @@ def test_newcomers_are_taken_for_what_newcomers_were_like() -> None:
     for number in range(10, 40):
         taught(rule, number, 0.300, answers=1)
     newcomer = target(50, policy=rule)
-    assert pace(newcomer).cost_s == pytest.approx(rule.mean_s * (rule.newness + 0.2))
+    assert pace(newcomer).cost_s == pytest.approx(rule.mean_s * (rule.newness + 0.1))
     assert 2.0 < rule.newness < 3.0
     for number in range(60, 90):
         taught(rule, number, 0.001, answers=1)
