@@ -45,7 +45,7 @@ def peers_data(peers: Peers) -> dict[str, Any]:
                 "heard_s_ago": None if peer is None else round(now - peer.heard_at, 3),
                 "known_s": None if peer is None else round(now - peer.since, 3),
                 "datagrams": 0 if peer is None else peer.datagrams,
-                "pending": 0 if peer is None else sum(peer.counts.values()),
+                "pending": 0 if peer is None else sum(peer.counts),
             }
             for address in sorted({*peers.addresses, *heard})
             for peer in (heard.get(address),)

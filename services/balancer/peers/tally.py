@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, MutableSequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import IntEnum
+from itertools import compress
 from typing import Final
 
 from services.balancer.peers.datagram import Datagram, DatagramError, decode
@@ -22,15 +23,15 @@ MAX_PEERS: Final = 1_024  # that are heard at the same time
 Place = tuple[str, int]  # where a datagram came from: host, port
 
 
-class Heard(Enum):
+class Heard(IntEnum):
     """What became of a datagram."""
 
-    NEW = "new"  # taken, and its sender was not known
-    TAKEN = "taken"
-    OWN = "own"
-    OVERTAKEN = "overtaken"
-    STRANGE = "strange"  # from a host that is not among the peers
-    MALFORMED = "malformed"
+    NEW = 0  # taken, and its sender was not known
+    TAKEN = 1
+    OWN = 2
+    OVERTAKEN = 3
+    STRANGE = 4  # from a host that is not among the peers
+    MALFORMED = 5
 
 
 @dataclass(slots=True)
@@ -42,8 +43,8 @@ class Peer:
     heard_at: float
     since: float
     datagrams: int = 0
-    counts: dict[int, int] = field(default_factory=dict)  # by slot, none of them zero
-    told_at: dict[int, float] = field(default_factory=dict)  # of each of these
+    counts: list[int] = field(default_factory=list)  # by slot
+    told_at: list[float] = field(default_factory=list)  # of each of these
 
 
 class Tally:
@@ -56,10 +57,10 @@ class Tally:
         self._own = own
         self._hosts: frozenset[str] = frozenset()
         self._slots: dict[int, int] = {}  # by key
-        self._sums: dict[int, int] = {}  # by slot
+        self._sums: list[int] = []  # by slot
 
     def __repr__(self) -> str:
-        return f"<Tally of {len(self.peers)} peers, {sum(self._sums.values())} pending>"
+        return f"<Tally of {len(self.peers)} peers, {sum(self._sums)} pending>"
 
     # -- who and what there is -------------------------------------------------------------------
 
@@ -74,6 +75,12 @@ class Tally:
     def place(self, key: int, slot: int) -> None:
         """A target joins."""
         self._slots[key] = slot
+        missing = slot + 1 - len(self._sums)
+        if missing > 0:
+            self._sums += [0] * missing
+            for peer in self.peers.values():
+                peer.counts += [0] * missing
+                peer.told_at += [0.0] * missing
 
     def remove(self, key: int) -> None:
         """A target leaves, and all that was told of it is void."""
@@ -81,10 +88,7 @@ class Tally:
         if slot is None:
             return
         for peer in self.peers.values():
-            peer.counts.pop(slot, None)
-            peer.told_at.pop(slot, None)
-        self._sums.pop(slot, None)
-        self._cells[slot] = 0
+            self._void(peer, slot)
 
     def clear(self) -> None:
         """Nobody is there."""
@@ -115,6 +119,8 @@ class Tally:
             for other in [at for at, one in self.peers.items() if one.sender == told.sender]:
                 self._drop(other)  # the same balancer, with another port now
             peer = self.peers[place] = Peer(told.sender, told.sequence, now, now)
+            peer.counts = [0] * len(self._sums)
+            peer.told_at = [0.0] * len(self._sums)
         elif told.sequence <= peer.sequence:
             return Heard.OVERTAKEN
         peer.sequence = told.sequence
@@ -130,36 +136,29 @@ class Tally:
         for place in silent:
             self._drop(place)
         for peer in self.peers.values():
-            for slot in [slot for slot, at in peer.told_at.items() if at <= before]:
-                self._void(peer, slot)
+            for slot in compress(range(len(peer.counts)), peer.counts):
+                if peer.told_at[slot] <= before:
+                    self._void(peer, slot)
         return silent
 
     # -- inside ----------------------------------------------------------------------------------
 
     def _take(self, peer: Peer, told: Datagram, now: float) -> None:
         counts, told_at, sums, cells = peer.counts, peer.told_at, self._sums, self._cells
-        slots = map(self._slots.get, told.keys)
-        for slot, count in zip(slots, told.counts, strict=True):
-            if slot is None:
-                continue
-            before = counts.get(slot, 0)
-            if count:
+        for slot, count in zip(map(self._slots.get, told.keys), told.counts, strict=True):
+            if slot is not None:
                 told_at[slot] = now
-                if count == before:
-                    continue
-                counts[slot] = count
-            elif before:
-                del counts[slot], told_at[slot]
-            else:
-                continue
-            cells[slot] = sums[slot] = sums.get(slot, 0) + count - before
+                if count != counts[slot]:
+                    sums[slot] = total = sums[slot] + count - counts[slot]
+                    counts[slot] = count
+                    cells[slot] = total
 
     def _void(self, peer: Peer, slot: int) -> None:
-        self._sums[slot] -= peer.counts.pop(slot)
-        del peer.told_at[slot]
+        self._sums[slot] -= peer.counts[slot]
         self._cells[slot] = self._sums[slot]
+        peer.counts[slot] = 0
 
     def _drop(self, place: Place) -> None:
         peer = self.peers.pop(place)
-        for slot in list(peer.counts):
+        for slot in compress(range(len(peer.counts)), peer.counts):
             self._void(peer, slot)

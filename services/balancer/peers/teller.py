@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -46,7 +45,7 @@ class Teller:
         self.wire = wire
         self.pace = Pace()
         self.rounds = 0
-        self.heard: Counter[Heard] = Counter()
+        self.heard = [0] * len(Heard)  # by what became of it
         self._news = news
         self._tally = tally
         self._sender = sender
