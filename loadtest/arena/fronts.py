@@ -135,10 +135,13 @@ class Balancers:
         view = views[int(self._which.random() * len(views))] if len(views) > 1 else views[0]
         return self._place_by(view, request, request.tried, now)
 
-    def elsewhere(self, first: Attempt) -> bool:
-        """Whether there is another target for the request of `first`."""
+    def elsewhere(self, first: Attempt, *, idle: bool) -> bool:
+        """Whether there is another target for the request of `first`; `idle`: an idle one."""
         cluster: Cluster[Target] = first.view.cluster
-        return cluster.another_than((*first.request.tried, first.target))
+        tried = (*first.request.tried, first.target)
+        if idle:
+            return any(not each.pending and each not in tried for each in cluster.candidates)
+        return cluster.another_than(tried)
 
     def place_again(self, first: Attempt, now: float) -> Attempt | None:
         """By the process that waits for `first`, on another target."""

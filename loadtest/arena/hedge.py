@@ -104,6 +104,7 @@ class Hedging:
         drop: Callable[[Attempt, float], None],
     ) -> None:
         self.hedged = 0  # requests that were sent to a second target
+        self._idle = rules.idle
         self._front = front
         self._events = events
         self._send = send
@@ -125,8 +126,10 @@ class Hedging:
         first = request.attempt
         if first is None:
             return  # answered meanwhile
+        if not self._front.elsewhere(first, idle=self._idle):
+            return
         hedger = self._hedgers[first.view]
-        if not self._front.elsewhere(first) or not hedger.budget.spend(now, hedger.requests):
+        if not hedger.budget.spend(now, hedger.requests):
             return
         request.second = second = self._front.place_again(first, now)
         if second is not None:

@@ -43,12 +43,14 @@ class Group:
 class Hedge:
     """A request unanswered for longer than a share `after` of the others goes to a second target.
 
-    At most a share `budget` of the requests does; latencies of `window_s` and more count.
+    At most a share `budget` of the requests does; latencies of `window_s` and more count. `idle`:
+    only while this balancer knows of a target with nothing pending.
     """
 
     after: float = 0.95
     budget: float = 0.1
     window_s: float = 5.0
+    idle: bool = False
 
     def __post_init__(self) -> None:
         if not (0.0 < self.after < 1.0 and 0.0 <= self.budget <= 1.0 and self.window_s > 0.0):

@@ -107,6 +107,19 @@ def test_the_budget_is_kept_and_used(budget: float) -> None:
     assert 0.5 * budget * run.simulated <= hedged <= budget * run.simulated
 
 
+def test_when_nobody_is_idle_nobody_is_sent_twice() -> None:
+    """With requests pending everywhere all the time a rule for idle targets never applies."""
+    full = replace(MANY, load=1.5, requests=1_500, balancers=1, processes=1)
+    hedged = []
+    for idle in (False, True):
+        simulation = Simulation(
+            replace(full, hedge=Hedge(after=0.8, budget=0.2, idle=idle)), LeastPending, 1
+        )
+        simulation.run()
+        hedged.append(hedging_of(simulation).hedged)
+    assert hedged[1] < 0.05 * hedged[0]
+
+
 @pytest.mark.parametrize("network_s", [0.0, 0.0005])
 @pytest.mark.parametrize(
     "happening",
