@@ -12,6 +12,7 @@ from typing import Final
 WORKER_PORT: Final = 8000
 BALANCER_PORT: Final = 8000
 ADMIN_PORT: Final = 9900
+PEERS_PORT: Final = 9901  # UDP, between balancers
 
 # -- paths of a worker ---------------------------------------------------------------------------
 HEALTH_PATH: Final = "/healthz"  # the process lives

@@ -15,7 +15,14 @@ import yaml
 
 from orchestrator.aws.errors import CloudError
 from orchestrator.deploy.settings import Deployment
-from services.contract import ADMIN_PORT, BALANCER_PORT, TAG_CLUSTER, TAG_DEPLOYMENT, WORKER_PORT
+from services.contract import (
+    ADMIN_PORT,
+    BALANCER_PORT,
+    PEERS_PORT,
+    TAG_CLUSTER,
+    TAG_DEPLOYMENT,
+    WORKER_PORT,
+)
 
 MAX_BYTES: Final = 16 * 1024  # before base64. Source: EC2 user guide, "User data considerations"
 CONFIG_FOLDER: Final = "/etc/steelyard"
@@ -64,8 +71,11 @@ def render(boot: Boot) -> str:
     return script
 
 
-def balancer_config(deployment: Deployment) -> str:
-    """The balancer's own file: the clusters found by tag, a route each, `/` answered by itself."""
+def balancer_config(deployment: Deployment, group: str | None = None) -> str:
+    """The balancer's own file: the clusters found by tag, a route each, `/` answered by itself.
+
+    Balancers of a `group` tell each other what they have pending.
+    """
     clusters: list[dict[str, Any]] = []
     routes: list[dict[str, Any]] = []
     for cluster in deployment.clusters:
@@ -74,11 +84,14 @@ def balancer_config(deployment: Deployment) -> str:
         clusters.append({"name": cluster.name, "targets": [found]})
         routes.append({"path": f"/{cluster.name}", "cluster": cluster.name})
     routes.append({"path": "/", "exact": True, "respond": {"status": 200, "text": "steelyard\n"}})
-    config = {
+    config: dict[str, Any] = {
         "listen": f"0.0.0.0:{BALANCER_PORT}",
         "admin": f"0.0.0.0:{ADMIN_PORT}",  # published on the instance's loopback only
         "clusters": clusters,
         "routes": routes,
         "cloudwatch": {"deployment": deployment.name, "region": deployment.region},
     }
+    if group is not None:
+        peers = [{"ec2": {"group": group, "port": PEERS_PORT}}]
+        config["balancers"] = {"listen": f"0.0.0.0:{PEERS_PORT}", "peers": peers}
     return yaml.safe_dump(config, sort_keys=False)

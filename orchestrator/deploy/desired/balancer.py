@@ -19,6 +19,7 @@ from services.contract import (
     HOOK_TERMINATING,
     HOOK_TIMEOUT_S,
     IMAGE_BALANCER,
+    PEERS_PORT,
 )
 
 ADDRESS: Final = Key("address", "front")
@@ -41,8 +42,12 @@ def _template(deployment: Deployment, facts: Facts, logs: str) -> Wanted:
             image=image(facts, IMAGE_BALANCER),
             log_group=logs,
             environment={"AWS_REGION": deployment.region},
-            publish=(f"{HTTP_PORT}:{BALANCER_PORT}", f"127.0.0.1:{ADMIN_PORT}:{ADMIN_PORT}"),
-            files={"balancer.yaml": balancer_config(deployment)},
+            publish=(
+                f"{HTTP_PORT}:{BALANCER_PORT}",
+                f"127.0.0.1:{ADMIN_PORT}:{ADMIN_PORT}",
+                *((f"{PEERS_PORT}:{PEERS_PORT}/udp",) if group else ()),
+            ),
+            files={"balancer.yaml": balancer_config(deployment, group)},
             host=host_files(role=BALANCER, region=deployment.region, group=group),
             end_after_s=deployment.ttl,
         )

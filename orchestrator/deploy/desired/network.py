@@ -1,7 +1,8 @@
 """Who may speak to whom: security groups.
 
 clients -> front -> workers                  one balancer, which is the front itself
-clients -> front -> balancers -> workers     several: the front is their network load balancer
+clients -> front -> balancers -> workers     several: the front is their network load balancer,
+                                             and they tell each other what they have pending
 clients -> alb -> workers                    beside it, or instead of it
 """
 
@@ -11,8 +12,9 @@ from typing import Any, Final
 
 from orchestrator.deploy.facts import Facts
 from orchestrator.deploy.resource import Key, Ref, Wanted
+from orchestrator.deploy.resources.network import ITSELF
 from orchestrator.deploy.settings import Deployment
-from services.contract import WORKER_PORT
+from services.contract import PEERS_PORT, WORKER_PORT
 
 HTTP_PORT: Final = 80
 SSH_PORT: Final = 22
@@ -45,8 +47,9 @@ def network(deployment: Deployment, facts: Facts) -> list[Wanted]:
         # Rules that name the load balancer's group hold for clients' own addresses, too.
         # Source: ELB user guide, "Security groups for your Network Load Balancer".
         group(FRONT, "clients", clients, told)
-        through: Rules = [{"port": HTTP_PORT, "group": Ref(FRONT)}, *ssh]
-        about = f"{HTTP_PORT} from the network load balancer{also}"
+        own = {"port": PEERS_PORT, "protocol": "udp", "group": ITSELF}
+        through: Rules = [{"port": HTTP_PORT, "group": Ref(FRONT)}, own, *ssh]
+        about = f"{HTTP_PORT} from the network load balancer, UDP {PEERS_PORT} among them{also}"
         group(BALANCERS, "balancers", through, about, FRONT)
         senders.append((BALANCERS, "the balancers"))
     elif deployment.has_balancer:

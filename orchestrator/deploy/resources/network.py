@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from orchestrator.aws.door import Aws
 from orchestrator.deploy.resource import (
@@ -17,9 +17,13 @@ from orchestrator.deploy.resource import (
 )
 from orchestrator.deploy.resources.gone import unless
 
+ITSELF: Final = "itself"  # in a rule, in place of the id of the group that it belongs to
+
+_Rule = tuple[str, int, str]  # protocol, port, network or group
+
 
 class SecurityGroup:
-    """Spec: vpc, about, ingress: list of {port, cidr | group}."""
+    """Spec: vpc, about, ingress: list of {port, cidr | group, protocol (default tcp)}."""
 
     name = "security group"
     replaced = False
@@ -46,7 +50,7 @@ class SecurityGroup:
     def complete(self, aws: Aws, ident: str, making: Making) -> None:
         (group,) = aws.call("ec2", "describe_security_groups", GroupIds=[ident])["SecurityGroups"]
         has = {rule for permission in group["IpPermissions"] for rule in _flat(permission)}
-        wants = {(i["port"], i.get("cidr") or i["group"]) for i in making.spec["ingress"]}
+        wants = {_wanted(rule, ident) for rule in making.spec["ingress"]}
         if has - wants:
             aws.call(
                 "ec2",
@@ -76,24 +80,29 @@ def _referred_first(groups: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     known = {group["GroupId"]: group for group in groups}
 
     def depth(group: dict[str, Any], seen: frozenset[str] = frozenset()) -> int:
-        sources = {source for rule in group["IpPermissions"] for _, source in _flat(rule)}
+        sources = {source for rule in group["IpPermissions"] for _, _, source in _flat(rule)}
         below = [known[s] for s in sources - seen if s in known and s != group["GroupId"]]
         return 1 + max((depth(one, seen | {group["GroupId"]}) for one in below), default=0)
 
     return sorted(known.values(), key=lambda group: (depth(group), group["GroupId"]))
 
 
-def _flat(permission: dict[str, Any]) -> list[tuple[int, str]]:
-    port = permission.get("FromPort", -1)
+def _wanted(rule: dict[str, Any], ident: str) -> _Rule:
+    source = rule.get("cidr") or rule["group"]
+    return rule.get("protocol", "tcp"), rule["port"], ident if source == ITSELF else source
+
+
+def _flat(permission: dict[str, Any]) -> list[_Rule]:
+    protocol, port = permission["IpProtocol"], permission.get("FromPort", -1)
     sources = [r["CidrIp"] for r in permission.get("IpRanges", ())]
     sources += [p["GroupId"] for p in permission.get("UserIdGroupPairs", ())]
-    return [(port, source) for source in sources]
+    return [(protocol, port, source) for source in sources]
 
 
-def _permission(port: int, source: str) -> dict[str, Any]:
+def _permission(protocol: str, port: int, source: str) -> dict[str, Any]:
     where: dict[str, Any] = (
         {"UserIdGroupPairs": [{"GroupId": source}]}
         if source.startswith("sg-")
         else {"IpRanges": [{"CidrIp": source}]}
     )
-    return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **where}
+    return {"IpProtocol": protocol, "FromPort": port, "ToPort": port, **where}

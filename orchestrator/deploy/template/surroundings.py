@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.deploy.resources.identity import INLINE_POLICY, TRUST
-from orchestrator.deploy.template.entry import Entry, Resources, tag_list
+from orchestrator.deploy.resources.network import ITSELF
+from orchestrator.deploy.template.entry import Entry, Resources, attribute, tag_list
 from services.contract import PROJECT
 
 
@@ -27,22 +28,31 @@ def log_group(entry: Entry) -> Resources:
 
 
 def security_group(entry: Entry) -> Resources:
-    """With its rules in it: none refers to itself."""
+    """With its rules in it, but for those that name the group itself."""
+    rules = entry.spec["ingress"]
     properties = {
         "GroupName": entry.title,
         "GroupDescription": entry.spec["about"],
         "VpcId": entry.spec["vpc"],
-        "SecurityGroupIngress": [_rule(rule) for rule in entry.spec["ingress"]],
+        "SecurityGroupIngress": [_rule(r) for r in rules if r.get("group") != ITSELF],
         "Tags": tag_list(entry.tags),
     }
-    return {entry.logical: {"Type": "AWS::EC2::SecurityGroup", "Properties": properties}}
+    resources = {entry.logical: {"Type": "AWS::EC2::SecurityGroup", "Properties": properties}}
+    own = attribute(entry.logical, "GroupId")
+    for number, rule in enumerate(r for r in rules if r.get("group") == ITSELF):
+        resources[f"{entry.logical}Itself{number or ''}"] = {
+            "Type": "AWS::EC2::SecurityGroupIngress",
+            "Properties": {"GroupId": own, **_rule(rule | {"group": own})},
+        }
+    return resources
 
 
 def _rule(rule: dict[str, Any]) -> dict[str, Any]:
     source = (
         {"CidrIp": rule["cidr"]} if "cidr" in rule else {"SourceSecurityGroupId": rule["group"]}
     )
-    return {"IpProtocol": "tcp", "FromPort": rule["port"], "ToPort": rule["port"], **source}
+    protocol, port = rule.get("protocol", "tcp"), rule["port"]
+    return {"IpProtocol": protocol, "FromPort": port, "ToPort": port, **source}
 
 
 def _path(entry: Entry) -> str:

@@ -188,7 +188,7 @@ def test_what_is_asked_of_aws(account: Account) -> None:
             "both",
             {
                 "front": {(80, "0.0.0.0/0")},
-                "balancers": {(80, "front")},
+                "balancers": {(80, "front"), (9901, "balancers")},
                 "alb": {(80, "0.0.0.0/0")},
                 "workers": {(8000, "balancers"), (8000, "alb")},
             },
@@ -199,6 +199,7 @@ def test_who_may_speak_to_whom(account: Account, front: str, rules: Any) -> None
     account.deployment = with_front(front)
     account.up()
     assert rules_in(account) == rules
+    assert account.up().changes == ()
 
 
 def test_ssh_is_never_open_on_a_load_balancer(account: Account) -> None:

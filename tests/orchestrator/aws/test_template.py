@@ -102,6 +102,9 @@ def test_every_front(front: str, load_balancers: dict[str, str]) -> None:
         if "TargetGroupARNs" in one
     ]
     assert len(behind) == len(resources(made, "AWS::ElasticLoadBalancingV2::TargetGroup"))
+    own = resources(made, "AWS::EC2::SecurityGroupIngress")
+    assert [one["FromPort"] for one in own] == [9901] * ("nlb" in load_balancers)
+    assert all(one["GroupId"] == one["SourceSecurityGroupId"] for one in own)
     outputs = made["Outputs"]
     for name in load_balancers:
         assert f"LoadBalancer{name.capitalize()}Url" in outputs
