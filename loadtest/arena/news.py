@@ -1,20 +1,22 @@
-"""Balancers that tell each other what they have pending, as services/balancer/peers does.
+"""Balancers that tell each other what they have pending, in rounds, as services/balancer/peers does.
 
-Every `every_s` each tells all the others what has changed; that arrives `delay_s` later and is
-believed until the next. What came and went in between nobody hears of.
+In each round of its own a balancer hears what has come since the last and tells all the others what
+has changed. What came and went between two rounds nobody hears of.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from operator import add, sub
 from typing import Final
 
 from loadtest.arena.events import Events
 
-HANDLING_S: Final = 0.0005  # to reckon, send and take in a message, besides the network's delay
+HANDLING_S: Final = 0.0002  # to reckon, send and take in a message, besides the network's delay
 
 Rows = Sequence[list[int]]
+Changes = list[tuple[int, int]]  # (machine, how many more are pending than was told)
 
 
 class News:
@@ -24,25 +26,34 @@ class News:
         machines = len(rows[0][0])
         self._rows = rows
         self._told = [[0] * machines for _ in rows]
+        self._coming: list[deque[tuple[float, Changes]]] = [deque() for _ in rows]
         self.heard = [[0] * machines for _ in rows]
 
     def start(self, events: Events, every_s: float, delay_s: float) -> None:
-        """Balancers tell in turn: their clocks know nothing of each other."""
+        """Balancers have their rounds in turn: their clocks know nothing of each other."""
 
-        def tell(now: float, balancer: int) -> None:
+        def turn(now: float, balancer: int) -> None:
+            self._hear(balancer, now)
             changes = self._changes(balancer)
             if changes:
-                events.at(now + delay_s, self._take, (balancer, changes))
-            events.at(now + every_s, tell, balancer)
+                for other, coming in enumerate(self._coming):
+                    if other != balancer:
+                        coming.append((now + delay_s, changes))
+            events.at(now + every_s, turn, balancer)
 
         for balancer in range(len(self._rows)):
-            events.at(every_s * balancer / len(self._rows), tell, balancer)
+            events.at(every_s * balancer / len(self._rows), turn, balancer)
 
-    def _changes(self, balancer: int) -> list[tuple[int, int]]:
-        """(machine, more pending than was told) for each that differs."""
-        first, *more = self._rows[balancer]
+    def _hear(self, balancer: int, now: float) -> None:
+        coming, row = self._coming[balancer], self.heard[balancer]
+        while coming and coming[0][0] <= now:
+            for machine, more in coming.popleft()[1]:
+                row[machine] += more
+
+    def _changes(self, balancer: int) -> Changes:
+        first, *others = self._rows[balancer]
         pending = first
-        for row in more:
+        for row in others:
             pending = list(map(add, pending, row))
         told = self._told[balancer]
         if pending == told:
@@ -50,10 +61,3 @@ class News:
         changed = list(map(sub, pending, told))
         self._told[balancer] = list(pending)
         return [(machine, count) for machine, count in enumerate(changed) if count]
-
-    def _take(self, _: float, about: tuple[int, list[tuple[int, int]]]) -> None:
-        teller, changes = about
-        for balancer, row in enumerate(self.heard):
-            if balancer != teller:
-                for machine, more in changes:
-                    row[machine] += more

@@ -37,9 +37,12 @@ def test_a_change_is_heard_by_the_others_after_its_time() -> None:
     news, events = told(rows)
     rows[0][0][2] = 3
     rows[0][1][2] = 1
-    events.run_until(DELAY_S)  # it has told and nobody has heard
+    second_s = EVERY_S / BALANCERS  # when the second has its first round
+    events.run_until(second_s)  # it has told and nobody has heard
     assert news.heard == [[0] * MACHINES] * BALANCERS
-    events.run_until(2 * DELAY_S)
+    events.run_until(1.01 * second_s)
+    assert news.heard == [[0] * MACHINES, [0, 0, 4, 0], [0] * MACHINES]
+    events.run_until(2.01 * second_s)
     assert news.heard == [[0] * MACHINES, [0, 0, 4, 0], [0, 0, 4, 0]]
 
 
@@ -57,7 +60,7 @@ def test_whatever_changed_in_the_end_all_know(turns: list[list[list[list[int]]]]
                 process[:] = pending
         now += EVERY_S / 2
         events.run_until(now)
-    events.run_until(now + 2 * EVERY_S)
+    events.run_until(now + 3 * EVERY_S)
     held = [[sum(each) for each in zip(*row, strict=True)] for row in rows]
     everywhere = [sum(each) for each in zip(*held, strict=True)]
     for own, heard in zip(held, news.heard, strict=True):
