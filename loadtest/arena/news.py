@@ -1,4 +1,4 @@
-"""Balancers that tell each other what they have pending, in rounds, as services/balancer/peers does.
+"""Balancers that tell each other what is pending, in rounds, as services/balancer/peers does it.
 
 In each round of its own a balancer hears what has come since the last and tells all the others what
 has changed. What came and went between two rounds nobody hears of.
