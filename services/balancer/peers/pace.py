@@ -1,9 +1,9 @@
 """How long to wait between two rounds. Pure: what was spent is an argument.
 
-    interval = (what a round costs, telling and hearing, as an EWMA over about ten) / 3 %
+    interval = (what a round costs, telling and hearing, as an EWMA over about ten) / 5 %
 
-so that both together take at most 3 % of one core. Hearing costs the more the oftener the others
-tell, so all of a group slow down alike. Between 5 and 250 ms. Rounds in which nothing has changed
+so that both together take at most 5 % of one core. Hearing costs the more the oftener the others
+tell, so all of a group slow down alike. Between 2 and 250 ms. Rounds in which nothing has changed
 are twice as far apart each time, up to 50 ms: who has nothing to tell need not look so often.
 """
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Final
 
-SHARE: Final = 0.03  # of one core
-SHORTEST_S: Final = 0.005
+SHARE: Final = 0.05  # of one core
+SHORTEST_S: Final = 0.002
 LONGEST_S: Final = 0.25
 IDLE_S: Final = 0.05
 _WEIGHT: Final = 0.1  # of the latest round in the mean

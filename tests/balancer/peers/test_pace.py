@@ -40,7 +40,7 @@ def test_who_has_nothing_to_tell_looks_ever_less_often() -> None:
     for _ in range(6):
         pace.round_ended(0.000_01, news=False)
         pauses_s.append(pace.pause_s)
-    assert pauses_s == [0.01, 0.02, 0.04, IDLE_S, IDLE_S, IDLE_S]
+    assert pauses_s == [0.004, 0.008, 0.016, 0.032, IDLE_S, IDLE_S]
     pace.round_ended(0.000_01, news=True)
     assert pace.pause_s == SHORTEST_S
     for _ in range(100):
