@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Final
@@ -30,6 +31,8 @@ MATRIX: Final = SCENARIOS / "matrix.yaml"
 PAPER: Final = SCENARIOS / "paper.yaml"
 IN_THE_PAPER: Final = ("weighted_round_robin", "prequal", "steelyard")
 PAPER_SEEDS: Final = 3
+ALONE: Final = ("steelyard", "least_time", "prequal", "least_pending")  # who share nothing, too
+ALONE_SEEDS: Final = 5
 PUBLISHED: Final = 100  # the first seed of what is reported; 0-9 are for tuning
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130
 
@@ -62,7 +65,8 @@ def main(
     jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
     json: Annotated[Path | None, typer.Option(help="every figure, to this file")] = None,
     docs: Annotated[
-        Path | None, typer.Option(help="rewrite this document's tables and charts; also climbs")
+        Path | None,
+        typer.Option(help="rewrite this document's tables and charts; runs more for it"),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="tables and charts, to this file")] = None,
     replay: Annotated[
@@ -95,31 +99,29 @@ def main(
         raise typer.Exit(EXIT_USAGE)
     started = perf_counter()
     span = range(first_seed, first_seed + seeds)
-    climbed: list[Cell] = []
+    besides: tuple[list[Cell], list[Cell]] = ([], [])
     missing: list[str] = []
-    paper = read_scenarios(PAPER) if docs is not None else []
     if kept_only:
         everyone = (*ORACLES, *names)
         whole = [s for s in chosen if kept.all_of(s, everyone, span)]
         missing = [s.name for s in chosen if s not in whole]
         chosen = whole
-        paper = []
         if not chosen:
             words.print("no scenario is kept in full", style="red")
             raise typer.Exit(EXIT_USAGE)
     try:
         cells = _told(chosen, names, span, jobs, kept)
-        if paper:
-            shown = [name for name in IN_THE_PAPER if name in names]
-            climbed = _told(paper, shown, span[:PAPER_SEEDS], jobs, kept)
+        if docs is not None and not kept_only:
+            besides = _besides(chosen, names, span, jobs, kept)
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     print(summary(cells))
     took_s = perf_counter() - started
-    new = kept.added  # the paper's included
+    new = kept.added  # those besides included
     words.print(f"{new:,} requests in {took_s:.0f} s: {new / took_s * 60:,.0f} a minute")
     if docs is not None:
-        write_docs(cells, climbed, docs, missing)
+        climbed, alone = besides
+        write_docs(cells, docs, climbed=climbed, alone=alone, missing=missing)
     if json is not None:
         write_json(cells, json)
     if html is not None:
@@ -172,6 +174,19 @@ def _told(
         cells += compare([scenario], policies, seeds, jobs=jobs, known=kept.get, on_run=kept.add)
         print(tables(cells[-1:]), end="\n\n", flush=True)
     return cells
+
+
+def _besides(
+    chosen: Sequence[Scenario], names: Sequence[str], seeds: Sequence[int], jobs: int, kept: Kept
+) -> tuple[list[Cell], list[Cell]]:
+    """What the docs show beside the matrix: the paper's climb; several balancers, untold."""
+    untold = [replace(scenario, news_s=0.0) for scenario in chosen if scenario.news_s]
+    climbing = [name for name in names if name in IN_THE_PAPER]
+    alone = [name for name in names if name in ALONE]
+    return (
+        _told(read_scenarios(PAPER), climbing, seeds[:PAPER_SEEDS], jobs, kept),
+        _told(untold, alone, seeds[:ALONE_SEEDS], jobs, kept),
+    )
 
 
 if __name__ == "__main__":

@@ -99,11 +99,17 @@ def _extremes(cells: Sequence[Cell]) -> tuple[str, str]:
 
 
 def write_docs(
-    cells: Sequence[Cell], climbed: Sequence[Cell], document: Path, missing: Sequence[str] = ()
+    cells: Sequence[Cell],
+    document: Path,
+    *,
+    climbed: Sequence[Cell] = (),
+    alone: Sequence[Cell] = (),
+    missing: Sequence[str] = (),
 ) -> None:
     """Rewrite what stands between the markers of `document`, and the charts beside it.
 
-    `missing`: cells that were not run to their end, and are named as such.
+    `alone`: those with several balancers, when these tell each other nothing. `missing`: cells that
+    were not run to their end, and are named as such.
     """
     images = document.parent / "img"
     (images / "policies-matrix.svg").write_text(chart(cells), encoding="utf-8")
@@ -122,6 +128,9 @@ def write_docs(
         parts["paper"] = (
             f"{_fall(climbed, shown)}\n\n![p99.9 over the load](img/policies-paper.svg)"
         )
+    if alone:
+        seeds = alone[0].seeds
+        parts["alone"] = f"{matrix_table(alone)}\n\nSeeds {seeds[0]} to {seeds[-1]}."
     text = document.read_text(encoding="utf-8")
     for name, words in parts.items():
         text = between(text, name, words)

@@ -22,7 +22,8 @@ def ratios(title: str, cells: Sequence[tuple[str, Mapping[str, float]]], ours: s
 
     The policy `ours` is larger, and drawn last.
     """
-    policies = sorted({p for _, by_policy in cells for p in by_policy}, key=lambda p: p == ours)
+    named = dict.fromkeys(p for _, by_policy in cells for p in by_policy)
+    policies = sorted(named, key=lambda p: p == ours)  # ours last: drawn over the others
     height = TOP + ROW * len(cells) + 50
     lines = _head(title, height)
     lines += _legend(policies)

@@ -68,12 +68,26 @@ def test_a_document_names_the_cells_that_it_lacks(tmp_path: Path) -> None:
     (tmp_path / "img").mkdir()
     document = tmp_path / "it.md"
     document.write_text("<!-- arena: matrix -->\nold\n<!-- /arena: matrix -->\n")
-    write_docs([ONE, TWO], [], document, ["three"])
+    write_docs([ONE, TWO], document, missing=["three"])
     text = document.read_text()
     assert "Not run, or not to the end: three." in text
     assert matrix_table([ONE, TWO]) in text
-    write_docs([ONE, TWO], [], document)
+    write_docs([ONE, TWO], document)
     assert "Not run" not in document.read_text()
+
+
+def test_those_who_tell_each_other_nothing_have_a_table_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "img").mkdir()
+    document = tmp_path / "it.md"
+    places = (f"<!-- arena: {name} -->\n<!-- /arena: {name} -->\n" for name in ("matrix", "alone"))
+    document.write_text("".join(places))
+    write_docs([ONE, TWO], document, alone=[TWO])
+    assert f"<!-- arena: alone -->\n\n{matrix_table([TWO])}" in document.read_text()
+
+
+def test_the_order_of_a_legend_is_that_of_the_cells() -> None:
+    words = "".join(Xml.fromstring(chart([ONE, TWO])).itertext())  # noqa: S314 - our own
+    assert words.index("p2c") < words.index("steelyard")
 
 
 def test_a_document_is_rewritten_between_its_markers() -> None:
