@@ -173,7 +173,9 @@ def _ledgers(count: int) -> Iterator[list[Ledger]]:
         yield [stack.enter_context(contextlib.closing(Ledger.create(ROWS))) for _ in range(count)]
 
 
-def measure(peers: int, targets: int, rate: float, seconds: float) -> Cost:
+def measure(
+    peers: int, targets: int, rate: float, seconds: float, *, warm_s: float = WARM_S
+) -> Cost:
     """Balancers that have `peers` others each, before `targets`. Raises RuntimeError."""
     rng = Random(1)
     ports = free_ports(peers + 1)
@@ -194,7 +196,7 @@ def measure(peers: int, targets: int, rate: float, seconds: float) -> Cost:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{peers} peers did not find each other in {READY_S:.0f} s")
             time.sleep(0.05)
-        _spend(WARM_S, traffic, marks)
+        _spend(warm_s, traffic, marks)
         marks.ages_s.clear()
         before = processes[0].ask()
         took_s = _spend(seconds, traffic, marks)

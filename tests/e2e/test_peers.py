@@ -105,3 +105,6 @@ async def test_balancers_avoid_what_others_have_made_busy(tmp_path: Path) -> Non
         gate.set()
         for client in waiting:
             await client.close()
+        second.signal(signal.SIGTERM)
+        assert await second.wait_exit() == 0
+        assert "Traceback" not in second.said()

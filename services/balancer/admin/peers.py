@@ -27,10 +27,11 @@ def peers_data(peers: Peers) -> dict[str, Any]:
     now = time.monotonic()
     teller, tally = peers.teller, peers.tally
     own = {Address(*place) for place in tally.own_places}
+    errors = {} if teller is None else teller.wire.errors
     heard = {Address(*place): peer for place, peer in tally.peers.items()}
     return {
         "listen": peers.listen,
-        "error": peers.error or (teller and teller.wire.error),
+        "error": peers.error,
         "interval_ms": teller and round(teller.pace.interval_s * 1e3, 1),
         "sent": _sent(peers),
         "received": _received(peers),
@@ -46,6 +47,7 @@ def peers_data(peers: Peers) -> dict[str, Any]:
                 "known_s": None if peer is None else round(now - peer.since, 3),
                 "datagrams": 0 if peer is None else peer.datagrams,
                 "pending": 0 if peer is None else sum(peer.counts),
+                "error": errors.get((address.host, address.port)),
             }
             for address in sorted({*peers.addresses, *heard})
             for peer in (heard.get(address),)

@@ -147,7 +147,7 @@ class Peers:
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 if reason != self.error:
-                    _log.error("peers: no socket", extra={"listen": listen, "reason": reason})
+                    _log.warning("peers: no socket", extra={"listen": listen, "reason": reason})
                 self.error = reason
             else:
                 _log.info("peers: listening", extra={"listen": listen})

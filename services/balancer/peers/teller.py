@@ -58,6 +58,7 @@ class Teller:
     def follow(self, places: Iterable[Place]) -> None:
         """Who is to be told: all of these from now on, but this balancer itself."""
         self._others = [place for place in places if place not in self._tally.own_places]
+        self.wire.errors.clear()
         self._news.repeat()
 
     async def run(self) -> None:

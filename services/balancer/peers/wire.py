@@ -30,7 +30,7 @@ class Wire:
         self.sent = 0
         self.dropped = 0  # the socket's buffer was full
         self.failed = 0  # the system refused to send
-        self.error: str | None = None  # of the last that failed; None: it went out
+        self.errors: dict[Place, str] = {}  # of those whose last datagram failed
 
     @classmethod
     def open(cls, listen: str) -> Self:
@@ -54,18 +54,18 @@ class Wire:
 
     def send(self, data: bytes, place: Place) -> None:
         """Now or never."""
-        if self.sock.family == socket.AF_INET6 and ":" not in place[0]:
-            place = (_MAPPED + place[0], place[1])
+        mapped = self.sock.family == socket.AF_INET6 and ":" not in place[0]
         try:
-            self.sock.sendto(data, place)
+            self.sock.sendto(data, (_MAPPED + place[0], place[1]) if mapped else place)
         except BlockingIOError:
             self.dropped += 1
         except OSError as error:  # no route, no permission, an address of the other family
             self.failed += 1
-            self.error = os.strerror(error.errno) if error.errno else str(error)
+            self.errors[place] = os.strerror(error.errno) if error.errno else str(error)
         else:
             self.sent += 1
-            self.error = None
+            if self.errors:
+                self.errors.pop(place, None)
 
     def receive(self) -> tuple[bytes, Place] | None:
         """The next datagram and where it came from; None: no more for now."""
@@ -73,8 +73,8 @@ class Wire:
             data, place = self.sock.recvfrom(READ_BYTES)
         except BlockingIOError:
             return None
-        except OSError as error:  # what an earlier datagram met on its way, reported late
-            self.error = os.strerror(error.errno) if error.errno else str(error)
+        except OSError:  # what an earlier datagram met on its way, reported late
+            self.failed += 1
             return None
         return data, (place[0].removeprefix(_MAPPED), place[1])
 
