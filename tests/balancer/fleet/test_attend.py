@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 
 from services.balancer.config import (
+    Balancers,
     ClusterConfig,
     Config,
     FileSource,
@@ -30,11 +32,24 @@ class Channel:
         return True
 
 
+class Follower:
+    """Remembers which target has which slot."""
+
+    def __init__(self) -> None:
+        self.slots: dict[str, int] = {}
+
+    def joined(self, target_id: str, slot: int) -> None:
+        self.slots[target_id] = slot
+
+    def left(self, target_id: str, slot: int) -> None:
+        assert self.slots.pop(target_id) == slot
+
+
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[Fleet]:
+async def running(config: Config, *followers: Follower) -> AsyncIterator[Fleet]:
     ledger = Ledger.create(rows=1)
     async with asyncio.TaskGroup() as group:
-        fleet = Fleet(ledger, Channel(), group, Random(1))
+        fleet = Fleet(ledger, Channel(), group, Random(1), followers=followers)
         fleet.start(config, [])
         await wait_until(lambda: fleet.first_round_done)
         yield fleet
@@ -74,6 +89,31 @@ async def test_a_reload_leaves_alone_what_it_does_not_change() -> None:
         seen = len(one.requests)
         await wait_until(lambda: len(one.requests) > seen + 4)
         assert one.connections <= connections + 1  # a check and a probe, no new line
+
+
+async def test_followers_hear_who_has_which_slot() -> None:
+    follower = Follower()
+    async with (
+        stub_target() as one,
+        stub_target() as two,
+        running(config(static(one.address, two.address)), follower) as fleet,
+    ):
+        members = fleet.registry.members
+        assert follower.slots == {target_id: m.slot for target_id, m in members.items()}
+        assert len(follower.slots) == 2
+        fleet.configure(config(static(two.address)))
+        await wait_until(lambda: list(follower.slots) == [f"c/{two.address}"])
+
+
+async def test_other_peers_are_no_reason_to_ask_for_targets_again() -> None:
+    async with stub_target() as one, running(config(static(one.address))) as fleet:
+        watch = fleet.watches["c", "static"]
+        peers = Balancers(listen="127.0.0.1:9901", peers=(static("127.0.0.1:9902"),))
+        fleet.configure(replace(config(static(one.address)), balancers=peers))
+        assert fleet.watches["c", "static"] is watch
+        cut = Balancers(count=2, index=1)
+        fleet.configure(replace(config(static(one.address)), balancers=cut))
+        assert fleet.watches["c", "static"] is not watch
 
 
 async def test_a_reload_changes_how_targets_are_checked() -> None:
