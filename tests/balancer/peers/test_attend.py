@@ -108,6 +108,10 @@ async def test_a_reload_turns_it_off_and_on_and_elsewhere(tmp_path: Path) -> Non
         assert (two.peers.teller, two.peers.addresses, two.peers.watches) == (None, [], {})
         two.configure(b, file=names)
         await wait_until(lambda: two.elsewhere() == [4, 0])
+        two.configure("", file=names)  # it knows the others, and tells nothing
+        assert (two.peers.teller, two.elsewhere()) == (None, [0, 0])
+        two.configure(b, file=names)
+        await wait_until(lambda: two.elsewhere() == [4, 0])
         one.configure(other, file=names)  # a port that two does not know, but a host that it does
         one.holds(1, 1)
         await wait_until(lambda: two.elsewhere() == [4, 1])
