@@ -100,15 +100,17 @@ class Tally:
 
     def hear(self, place: Place, data: bytes, now: float) -> Heard:
         """Take in one datagram; never raises."""
-        if place[0] not in self._hosts:
-            return Heard.STRANGE
+        known = place[0] in self._hosts
         try:
             told = decode(data)
         except DatagramError:
-            return Heard.MALFORMED
+            return Heard.MALFORMED if known else Heard.STRANGE
         if told.sender == self._own:
-            self.own_places.add(place)
+            if known:  # else through a translation of addresses: no place to be told at
+                self.own_places.add(place)
             return Heard.OWN
+        if not known:
+            return Heard.STRANGE
         peer = self.peers.get(place)
         new = peer is None or peer.sender != told.sender
         if peer is None or new:

@@ -69,12 +69,15 @@ def test_own_words_count_for_nothing() -> None:
     made, cells = tally()
     assert made.hear(A, said(OWN, 5, (0, 3)), 0.0) is Heard.OWN
     assert (cells, made.own_places) == ([0] * 4, {A})
+    assert made.hear(("172.17.0.1", 40_000), said(OWN, 6, (0, 3)), 0.0) is Heard.OWN
+    assert (cells, made.own_places) == ([0] * 4, {A})
 
 
 def test_strangers_and_nonsense_are_refused() -> None:
     made, cells = tally()
     assert made.hear(("10.0.0.9", 9901), said(7, 5, (0, 3)), 0.0) is Heard.STRANGE
     assert made.hear(A, b"GET / HTTP/1.1\r\n\r\n", 0.0) is Heard.MALFORMED
+    assert made.hear(("10.0.0.9", 9901), b"GET / HTTP/1.1\r\n\r\n", 0.0) is Heard.STRANGE
     assert (cells, made.peers) == ([0] * 4, {})
 
 
