@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import sys
 import time
@@ -63,6 +64,7 @@ async def run(ledgers: list[Ledger], plan: dict[str, Any]) -> None:
             for number in range(plan["targets"]):
                 balancer.joined(target_id(number), number)
             balancer.configure(Balancers(listen=f"{HOST}:{port}", peers=(source,)), regions)
+        gc.freeze()  # as the control plane
         while await reader.readline():
             print(json.dumps(_said(balancers)), flush=True)
         for balancer in balancers:

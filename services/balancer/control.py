@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -155,6 +156,7 @@ async def run(ledger: Ledger, hub_fd: int, admin_fd: int) -> None:
         serving = group.create_task(server.serve(), name="admin")
         await server.wait_started()
         hub.send(Ready(pid=os.getpid()))
+        gc.freeze()  # what was imported stays; to look for cycles in it would hold up news for long
         await ended
         if control.cloudwatch is not None:
             await control.cloudwatch.close()
