@@ -39,9 +39,9 @@ class Peer:
     """One other balancer, as heard. Times are those that `hear` was given."""
 
     sender: int
-    sequence: int
-    heard_at: float
     since: float
+    sequence: int = 0  # of the last that was taken
+    heard_at: float = 0.0
     datagrams: int = 0
     counts: list[int] = field(default_factory=list)  # by slot
     told_at: list[float] = field(default_factory=list)  # of each of these
@@ -100,36 +100,17 @@ class Tally:
 
     def hear(self, place: Place, data: bytes, now: float) -> Heard:
         """Take in one datagram; never raises."""
-        known = place[0] in self._hosts
         try:
             told = decode(data)
         except DatagramError:
-            return Heard.MALFORMED if known else Heard.STRANGE
-        if told.sender == self._own:
-            if known:  # else through a translation of addresses: no place to be told at
-                self.own_places.add(place)
-            return Heard.OWN
-        if not known:
-            return Heard.STRANGE
+            return Heard.MALFORMED if place[0] in self._hosts else Heard.STRANGE
         peer = self.peers.get(place)
-        new = peer is None or peer.sender != told.sender
-        if peer is None or new:
-            if peer is not None:  # it has started anew, and knows nothing of what it said before
-                self._drop(place)
-            elif len(self.peers) >= MAX_PEERS:
-                return Heard.STRANGE
-            for other in [at for at, one in self.peers.items() if one.sender == told.sender]:
-                self._drop(other)  # the same balancer, with another port now
-            peer = self.peers[place] = Peer(told.sender, told.sequence, now, now)
-            peer.counts = [0] * len(self._sums)
-            peer.told_at = [0.0] * len(self._sums)
-        elif told.sequence <= peer.sequence:
-            return Heard.OVERTAKEN
-        peer.sequence = told.sequence
-        peer.heard_at = now
-        peer.datagrams += 1
-        self._take(peer, told, now)
-        return Heard.NEW if new else Heard.TAKEN
+        if peer is not None and peer.sender == told.sender:
+            if told.sequence <= peer.sequence:
+                return Heard.OVERTAKEN
+            self._take(peer, told, now)
+            return Heard.TAKEN
+        return self._meet(place, told, now)
 
     def expire(self, now: float) -> list[Place]:
         """Forget what was not told again in time; returns who has fallen silent."""
@@ -145,7 +126,31 @@ class Tally:
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def _meet(self, place: Place, told: Datagram, now: float) -> Heard:
+        """A sender that was not heard from there before."""
+        known = place[0] in self._hosts
+        if told.sender == self._own:
+            if known:  # else through a translation of addresses: no place to be told at
+                self.own_places.add(place)
+            return Heard.OWN
+        if not known:
+            return Heard.STRANGE
+        if place in self.peers:  # it has started anew, and knows nothing of what it said before
+            self._drop(place)
+        elif len(self.peers) >= MAX_PEERS:
+            return Heard.STRANGE
+        for other in [at for at, one in self.peers.items() if one.sender == told.sender]:
+            self._drop(other)  # the same balancer, with another port now
+        peer = self.peers[place] = Peer(told.sender, now)
+        peer.counts = [0] * len(self._sums)
+        peer.told_at = [0.0] * len(self._sums)
+        self._take(peer, told, now)
+        return Heard.NEW
+
     def _take(self, peer: Peer, told: Datagram, now: float) -> None:
+        peer.sequence = told.sequence
+        peer.heard_at = now
+        peer.datagrams += 1
         counts, told_at, sums, cells = peer.counts, peer.told_at, self._sums, self._cells
         for slot, count in zip(map(self._slots.get, told.keys), told.counts, strict=True):
             if slot is not None:

@@ -27,6 +27,7 @@ class Wire:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self._maps = sock.family == socket.AF_INET6
         self.sent = 0
         self.dropped = 0  # the socket's buffer was full
         self.failed = 0  # the system refused to send
@@ -54,7 +55,7 @@ class Wire:
 
     def send(self, data: bytes, place: Place) -> None:
         """Now or never."""
-        mapped = self.sock.family == socket.AF_INET6 and ":" not in place[0]
+        mapped = self._maps and ":" not in place[0]
         try:
             self.sock.sendto(data, (_MAPPED + place[0], place[1]) if mapped else place)
         except BlockingIOError:
@@ -70,13 +71,16 @@ class Wire:
     def receive(self) -> tuple[bytes, Place] | None:
         """The next datagram and where it came from; None: no more for now."""
         try:
-            data, place = self.sock.recvfrom(READ_BYTES)
+            received: tuple[bytes, Place] = self.sock.recvfrom(READ_BYTES)
         except BlockingIOError:
             return None
         except OSError:  # what an earlier datagram met on its way, reported late
             self.failed += 1
             return None
-        return data, (place[0].removeprefix(_MAPPED), place[1])
+        if self._maps:
+            data, place = received
+            return data, (place[0].removeprefix(_MAPPED), place[1])
+        return received
 
     def close(self) -> None:
         """Give the port back."""
