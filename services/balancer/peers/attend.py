@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -35,18 +34,12 @@ class Peers:
     later; what sources do wrong is kept to be shown.
     """
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        group: asyncio.TaskGroup,
-        *,
-        number: Callable[[], int] = lambda: int.from_bytes(os.urandom(8)),
-    ) -> None:
+    def __init__(self, ledger: Ledger, group: asyncio.TaskGroup) -> None:
         self.listen = ""
         self.error: str | None = None  # why there is no socket
         self.watches: dict[str, Watch] = {}
         self.teller: Teller | None = None
-        self._sender = number()
+        self._sender = int.from_bytes(os.urandom(8))  # another at each start
         ledger.zero_elsewhere()  # what a control plane before this one was told
         cells, rows = ledger.elsewhere(), [ledger.pending(row) for row in range(ledger.rows)]
         self.tally = Tally(cells, self._sender)
@@ -70,7 +63,10 @@ class Peers:
         before, self._balancers = self._balancers, balancers
         if balancers.peers != before.peers:
             self._stop_watching()
-            for name, source in build_all(balancers.peers, regions).items():
+            sources = build_all(balancers.peers, regions)
+            # Of a source that stays, what it said holds until it has answered again.
+            self._found = {name: found for name, found in self._found.items() if name in sources}
+            for name, source in sources.items():
                 watch = self.watches[name] = Watch(_WHERE, source, partial(self._see, name))
                 self._watching[name] = self._group.create_task(watch.run(), name=f"watch {name}")
             self._follow()
@@ -112,7 +108,6 @@ class Peers:
             task.cancel()
         self._watching.clear()
         self.watches.clear()
-        self._found.clear()
 
     def _see(self, source: str, found: Found) -> None:
         """A source's answer. One that may lack some takes nobody away."""

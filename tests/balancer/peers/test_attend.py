@@ -37,7 +37,8 @@ class Side:
         source = TargetSource(static=tuple(peers))
         if file is not None:
             source = TargetSource(file=FileSource(path=str(file), interval_s=0.01))
-        self.peers.configure(Balancers(listen=listen, peers=(source,)), Regions(Random(1)))
+        self.balancers = Balancers(listen=listen, peers=(source,))
+        self.peers.configure(self.balancers, Regions(Random(1)))
 
     def holds(self, slot: int, *pending: int) -> None:
         for row, count in enumerate(pending):
@@ -112,6 +113,12 @@ async def test_a_reload_turns_it_off_and_on_and_elsewhere(tmp_path: Path) -> Non
         assert (two.peers.teller, two.elsewhere()) == (None, [0, 0])
         two.configure(b, file=names)
         await wait_until(lambda: two.elsewhere() == [4, 0])
+        again = TargetSource(static=("10.255.255.1:9",))
+        two.peers.configure(
+            Balancers(listen=b, peers=(*two.balancers.peers, again)), Regions(Random(1))
+        )
+        assert two.elsewhere() == [4, 0]  # whom a source had named is heard on
+        two.configure(b, file=names)
         one.configure(other, file=names)  # a port that two does not know, but a host that it does
         one.holds(1, 1)
         await wait_until(lambda: two.elsewhere() == [4, 1])
