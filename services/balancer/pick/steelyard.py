@@ -272,6 +272,10 @@ class Steelyard:
         """Whoever answered: what a target is like of which nothing is known."""
         self.answers += 1
         self.mean_s += (pace_s - self.mean_s) / (self.answers if self.answers < 100 else 100)
+        if self.answers == 1 and not self.indexed:
+            for target in self.index.targets():  # what they cost so far was a guess of no one
+                load: Any = target.load
+                load.weigh()
 
     def meet(self, pace_s: float) -> None:
         """A newcomer's first answer: the next one is likely to be as cold, but not to be faster."""
@@ -300,6 +304,8 @@ class Steelyard:
     def cost(self, target: Target, now: float) -> float:
         """When the next request at `target` is expected to end, in seconds from now."""
         load: Any = target.load  # a Pace, as `load_of` made it
+        if not load.pace_s:
+            load.weigh()  # the others' mean is all that is known of it, and moves
         cost: float = load.cost_s
         level = self.level
         if level > 1.0:

@@ -187,6 +187,23 @@ def test_among_many_it_is_seen_soon_that_what_was_told_has_ended() -> None:
     assert picked in fast
 
 
+@pytest.mark.parametrize("count", [5, 40])
+def test_nobody_stays_cheap_because_nothing_was_known_when_it_joined(count: int) -> None:
+    """What others have told to be there counts by what requests take by now."""
+    rule = Steelyard(explore=0.0)
+    told = [0] + [20] * count
+    targets = [target(number, policy=rule) for number in range(count + 1)]
+    for each in targets:
+        each.hear(told)
+        rule.joined(each)
+    begin(targets[0], 0.0)
+    end(targets[0], 0.2, 0.2)
+    for number in range(1, 50):
+        begin(targets[0], float(number))
+        assert rule.pick(targets, float(number), Random(number)) is targets[0]
+        end(targets[0], 0.2, number + 0.2)
+
+
 def test_a_slowed_target_is_known_after_twenty_answers_and_so_is_its_recovery() -> None:
     rule = Steelyard(explore=0.0)
     one, now = taught(rule, 0, 0.010, answers=200), 10.0
