@@ -243,7 +243,12 @@ class Pace(Load):
 
 
 class Steelyard:
-    """The candidate where the next request is expected to end first."""
+    """The candidate where the next request is expected to end first.
+
+    At the start every target costs a millisecond or two, so each is tried once before any is asked
+    again. Not where others tell what they have pending there: that counts by what requests take,
+    as the first answers of anyone have shown.
+    """
 
     PARAMETERS: ClassVar[Mapping[str, Parameter]] = {
         "window": whole(3, 10_000),  # answers that the pace is reckoned from
@@ -273,9 +278,10 @@ class Steelyard:
         self.answers += 1
         self.mean_s += (pace_s - self.mean_s) / (self.answers if self.answers < 100 else 100)
         if self.answers == 1 and not self.indexed:
-            for target in self.index.targets():  # what they cost so far was a guess of no one
-                load: Any = target.load
-                load.weigh()
+            for target in self.index.targets():
+                if target.other_rows:
+                    load: Any = target.load
+                    load.weigh()
 
     def meet(self, pace_s: float) -> None:
         """A newcomer's first answer: the next one is likely to be as cold, but not to be faster."""
@@ -304,14 +310,15 @@ class Steelyard:
     def cost(self, target: Target, now: float) -> float:
         """When the next request at `target` is expected to end, in seconds from now."""
         load: Any = target.load  # a Pace, as `load_of` made it
-        if not load.pace_s:
+        told = target.other_rows
+        if told and not load.pace_s:
             load.weigh()  # the others' mean is all that is known of it, and moves
         cost: float = load.cost_s
         level = self.level
         if level > 1.0:
             others = load.share * level - 1.0 + load.lean / (now - load.lean_from)
             cost += load.each_s * others
-        if target.other_rows:
+        if told:
             cost += load.each_s * (target.pending - target.own)
         return cost
 
