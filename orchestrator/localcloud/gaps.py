@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,9 @@ from unittest.mock import patch
 
 from moto.autoscaling.models import InstanceState
 from moto.core.exceptions import ServiceException
+from moto.ec2.models.instances import Instance
 from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateVersion
+from moto.ec2.models.subnets import Subnet
 from moto.ec2.utils import parse_user_data
 from moto.ecr.exceptions import RepositoryNotFoundException
 from moto.ecr.responses import ECRResponse
@@ -19,8 +22,9 @@ from moto.iam.responses import IamResponse
 
 @contextmanager
 def filled() -> Iterator[None]:
-    """While this lasts, launch templates keep what they were given."""
+    """While this lasts, launch templates keep what they were given, and threads do not collide."""
     plain = LaunchTemplate.create_version
+    take, taking = Subnet.get_available_subnet_ip, threading.Lock()
 
     def create_version(
         self: LaunchTemplate, data: dict[str, Any], description: str
@@ -30,10 +34,16 @@ def filled() -> Iterator[None]:
             data = {**data, "UserData": parse_user_data(data["UserData"])}
         return plain(self, data, description)
 
+    def one_at_a_time(self: Subnet, instance: Instance) -> str:
+        """Machines of two calls at once take their addresses from one generator, which raises."""
+        with taking:
+            return take(self, instance)
+
     # Shown tags would stay those of the template's creation.
     present = property(LaunchTemplate.get_tags, lambda _self, _tags: None)
     with (
         patch.object(LaunchTemplate, "create_version", create_version),
+        patch.object(Subnet, "get_available_subnet_ip", one_at_a_time),
         patch.object(LaunchTemplate, "tags", present, create=True),
         patch.object(InstanceState, "launch_template", property(_template_of_a_member)),
         # Not known to it at all: refused, as AWS refuses, instead of a crash.
