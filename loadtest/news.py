@@ -195,7 +195,7 @@ def measure(
         while any(process.ask()["known"] < peers for process in processes):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{peers} peers did not find each other in {READY_S:.0f} s")
-            time.sleep(0.05)
+            time.sleep(0.05)  # other processes, which tell when they are asked
         _spend(warm_s, traffic, marks)
         marks.ages_s.clear()
         before = processes[0].ask()

@@ -135,7 +135,7 @@ class Balancers:
         view = views[int(self._which.random() * len(views))] if len(views) > 1 else views[0]
         return self._place_by(view, request, request.tried, now)
 
-    def elsewhere(self, first: Attempt, *, idle: bool) -> bool:
+    def has_another(self, first: Attempt, *, idle: bool) -> bool:
         """Whether there is another target for the request of `first`; `idle`: an idle one."""
         cluster: Cluster[Target] = first.view.cluster
         tried = (*first.request.tried, first.target)

@@ -126,7 +126,7 @@ class Hedging:
         first = request.attempt
         if first is None:
             return  # answered meanwhile
-        if not self._front.elsewhere(first, idle=self._idle):
+        if not self._front.has_another(first, idle=self._idle):
             return
         hedger = self._hedgers[first.view]
         if not hedger.budget.spend(now, hedger.requests):

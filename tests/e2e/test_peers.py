@@ -9,22 +9,10 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tests.stand.balancer import Balancer, cluster
+from tests.stand.balancer import Balancer, cluster, free_ports
 from tests.stand.client import Client
 from tests.stand.proc import PATIENCE_S
 from tests.stand.target import StubTarget, held
-
-
-def udp_ports(count: int) -> list[int]:
-    """That nobody has now."""
-    socks = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(count)]
-    try:
-        for sock in socks:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in socks]
-    finally:
-        for sock in socks:
-            sock.close()
 
 
 async def wait_elsewhere(balancer: Balancer, wanted: dict[str, int]) -> None:
@@ -43,7 +31,7 @@ async def wait_elsewhere(balancer: Balancer, wanted: dict[str, int]) -> None:
 
 async def test_balancers_avoid_what_others_have_made_busy(tmp_path: Path) -> None:
     gate = asyncio.Event()
-    ports = udp_ports(2)
+    ports = free_ports(2, socket.SOCK_DGRAM)
     peers = [{"static": [f"127.0.0.1:{port}" for port in ports]}]
 
     def balancer(index: int, targets: list[str]) -> Balancer:

@@ -20,9 +20,9 @@ from tests.stand.proc import wait_until
 FAST_HEALTH = {"interval_s": 0.1, "timeout_s": 0.5, "rise": 1, "fall": 2}
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> list[int]:
     """Ports that nobody listens on now, all different."""
-    socks = [socket.socket() for _ in range(count)]
+    socks = [socket.socket(type=kind) for _ in range(count)]
     try:
         for sock in socks:
             sock.bind(("127.0.0.1", 0))

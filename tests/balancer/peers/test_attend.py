@@ -20,6 +20,7 @@ from services.balancer.peers.datagram import encode
 from services.balancer.peers.tally import Heard
 from services.balancer.peers.wire import Wire
 from tests.balancer.fleet.conditions import wait_until
+from tests.stand.balancer import free_ports
 
 T0, T1 = "c/10.0.0.1:80", "c/10.0.0.2:80"
 
@@ -62,20 +63,13 @@ async def sides(*targets: tuple[str, ...]) -> AsyncIterator[list[Side]]:
         ledger.close()
 
 
-def udp_ports(count: int) -> list[str]:
-    """Addresses on loopback that nobody has now."""
-    socks = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(count)]
-    try:
-        for sock in socks:
-            sock.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{sock.getsockname()[1]}" for sock in socks]
-    finally:
-        for sock in socks:
-            sock.close()
+def udp_addresses(count: int) -> list[str]:
+    """On loopback, where nobody listens now."""
+    return [f"127.0.0.1:{port}" for port in free_ports(count, socket.SOCK_DGRAM)]
 
 
 async def test_each_hears_what_the_others_have_pending() -> None:
-    a, b, c = addresses = udp_ports(3)
+    a, b, c = addresses = udp_addresses(3)
     async with sides((T0, T1), (T1, T0), (T0,)) as (one, two, three):
         for side, address in zip((one, two, three), addresses, strict=True):
             side.configure(address, a, b, c)  # itself among them
@@ -96,7 +90,7 @@ async def test_each_hears_what_the_others_have_pending() -> None:
 
 
 async def test_a_reload_turns_it_off_and_on_and_elsewhere(tmp_path: Path) -> None:
-    a, b, other = udp_ports(3)
+    a, b, other = udp_addresses(3)
     names = tmp_path / "peers.yaml"
     names.write_text(f"[{a}, {b}]")
     async with sides((T0, T1), (T0, T1)) as (one, two):
@@ -131,7 +125,7 @@ async def test_a_reload_turns_it_off_and_on_and_elsewhere(tmp_path: Path) -> Non
 
 async def test_a_port_that_is_taken_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    (address,) = udp_ports(1)
+    (address,) = udp_addresses(1)
     holder = Wire.open(address)
     async with sides((T0,)) as (side,):
         side.configure(address, address)
@@ -146,7 +140,7 @@ async def test_a_port_that_is_taken_is_tried_again(caplog: pytest.LogCaptureFixt
 
 
 async def test_whatever_else_comes_is_counted_and_harms_nothing() -> None:
-    (address,) = udp_ports(1)
+    (address,) = udp_addresses(1)
     host, port = address.split(":")
     async with sides((T0,)) as (side,):
         side.configure(address, "10.255.255.1:9")
@@ -180,7 +174,7 @@ def test_either_family_is_spoken() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as four:
         four.bind(("127.0.0.1", 0))
         four.settimeout(5)
-        wire = Wire.open("[::]:" + udp_ports(1)[0].split(":")[1])
+        wire = Wire.open("[::]:" + udp_addresses(1)[0].split(":")[1])
         try:
             wire.send(b"x", four.getsockname())
             data, place = four.recvfrom(10)
