@@ -125,7 +125,7 @@ async def supervised(
         if process.returncode is None:
             process.kill()
         await process.wait()
-        await wait_until(lambda: not any(map(proc.command, left)), "the children's end")
+        await wait_until(lambda: not any(map(proc.alive, left)), "the children's end")
 
 
 @pytest.fixture

@@ -179,7 +179,7 @@ async def test_a_second_signal_ends_it_now(tmp_path: Path) -> None:
             balancer.signal(signal.SIGINT)  # the first half second belongs to the first press
             await asyncio.sleep(0.05)
         assert await balancer.wait_exit(5) == 1
-        assert not any(map(proc.command, pids))
+        assert not any(map(proc.alive, pids))
 
 
 async def test_nothing_is_left_when_the_supervisor_is_killed(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ async def test_nothing_is_left_when_the_supervisor_is_killed(tmp_path: Path) -> 
         pids = list(balancer.pids)
         assert len(pids) == 3
         balancer.signal(signal.SIGKILL)
-        await wait_until(lambda: not any(map(proc.command, pids)), "the children's end")
+        await wait_until(lambda: not any(map(proc.alive, pids)), "the children's end")
 
 
 async def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:

@@ -96,9 +96,9 @@ async def test_a_successor_takes_over_without_a_failed_request(tmp_path: Path) -
             assert (await balancer.targets())[place]["state"] == "draining"
             assert drained.count == before
             assert pid_file.read_text() == f"{new}\n"
-            assert not any(map(proc.command, [old]))
+            assert not any(map(proc.alive, [old]))
             balancer.signal(signal.SIGTERM)
-            await wait_until(lambda: not proc.command(new), "the successor's end", 30.0)
+            await wait_until(lambda: not proc.alive(new), "the successor's end", 30.0)
             assert not pid_file.exists()
         told = [systemd.recv(100).decode() for _ in range(2)]
         assert told == [f"READY=1\nMAINPID={pid}" for pid in (old, new)]

@@ -108,7 +108,7 @@ class Balancer:
         try:
             async with asyncio.timeout(deadline_s):
                 while (await self.api("/readyz"))[0] != 200:
-                    if not proc.command(self.pid):
+                    if not proc.alive(self.pid):
                         raise AssertionError(f"the balancer ended:\n{self.said()}")
                     await asyncio.sleep(0.02)
         except TimeoutError as error:
@@ -120,9 +120,9 @@ class Balancer:
             self._process.kill()
             await self._process.wait()
         for pid in left:
-            if proc.command(pid):
+            if proc.alive(pid):
                 os.kill(pid, signal.SIGKILL)
-        await wait_until(lambda: not any(map(proc.command, left)), "the balancer's end")
+        await wait_until(lambda: not any(map(proc.alive, left)), "the balancer's end")
 
     # -- what it is ------------------------------------------------------------------------------
 

@@ -41,8 +41,17 @@ def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
+def alive(pid: int) -> bool:
+    """Whether the process is there and no zombie; also true in the middle of its execve(2)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
 def command(pid: int) -> str:
-    """The command line; empty when the process is gone or a zombie."""
+    """The command line; empty when it is gone or a zombie, and for an instant of execve(2)."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except (FileNotFoundError, ProcessLookupError):
