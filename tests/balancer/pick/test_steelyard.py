@@ -7,15 +7,8 @@ from random import Random
 
 import pytest
 
-from services.balancer.pick.steelyard import (
-    EXPLORE,
-    FAILURE_COST_S,
-    LONGEST_REST_S,
-    LOOKS,
-    REST_S,
-    Pace,
-    Steelyard,
-)
+from services.balancer.pick.pace import FAILURE_COST_S, LONGEST_REST_S, REST_S, Pace
+from services.balancer.pick.steelyard import EXPLORE, LOOKS, Steelyard
 from services.balancer.target import Target
 from tests.balancer.made import target
 
