@@ -17,6 +17,7 @@ from loadtest.arena.news import News
 from loadtest.arena.request import Attempt, Request
 from services.balancer.cluster import Cluster
 from services.balancer.config import PolicySpec
+from services.balancer.ledger import SEEN_CELLS
 from services.balancer.load import Load
 from services.balancer.messages import Health, TargetPicture
 from services.balancer.pick.policy import Policy
@@ -60,7 +61,7 @@ class Front(Protocol):
 class View:
     """One data-plane process."""
 
-    __slots__ = ("balancer", "cluster", "curious", "elsewhere", "rng", "row", "rows")
+    __slots__ = ("balancer", "cluster", "curious", "elsewhere", "rng", "row", "rows", "seen")
 
     def __init__(
         self,
@@ -71,18 +72,25 @@ class View:
         balancer: int,
         *,
         elsewhere: list[int] | None = None,
+        seen: tuple[list[int], ...] = (),
     ) -> None:
         self.rng = rng
         self.row = row
         self.rows = rows
         self.balancer = balancer
         self.elsewhere = elsewhere
+        self.seen = seen
         self.cluster: Cluster[Target] = Cluster("arena", policy, self._make, PolicySpec())
         self.curious: Callable[..., Sequence[Target]] | None = getattr(policy, "wants_probes", None)
 
     def _make(self, picture: TargetPicture) -> Target:
         return Target(
-            picture, limit=ROOM, own_row=self.row, siblings=self.rows, elsewhere=self.elsewhere
+            picture,
+            limit=ROOM,
+            own_row=self.row,
+            siblings=self.rows,
+            elsewhere=self.elsewhere,
+            seen=self.seen,
         )
 
 
@@ -116,11 +124,19 @@ class Balancers:
         self.news = News(rows) if told and balancers > 1 else None
         for balancer, own in enumerate(rows):
             elsewhere = self.news.heard[balancer] if self.news is not None else None
-            for process, row in enumerate(own):
-                others = tuple(other for other in own if other is not row)
-                rng = chance(f"policy {balancer}.{process}")
+            seen = [[0] * (SEEN_CELLS * len(machines)) for _ in own]
+            for process in range(processes):
+                others = [other for other in range(processes) if other != process]
                 self.views.append(
-                    View(make_policy(), rng, row, others, balancer, elsewhere=elsewhere)
+                    View(
+                        make_policy(),
+                        chance(f"policy {balancer}.{process}"),
+                        own[process],
+                        tuple(own[other] for other in others),
+                        balancer,
+                        elsewhere=elsewhere,
+                        seen=tuple(seen[each] for each in (process, *others)) if others else (),
+                    )
                 )
         weighs = isinstance(self.views[0].cluster.policy, WeightedRoundRobin)
         self._weights = weights if weighs else [1] * len(machines)

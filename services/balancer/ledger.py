@@ -6,7 +6,7 @@ supervisor zeroes the pending cells of a row whose process died; counts stay, so
 go backwards. Pages that no target uses are never touched and cost no memory.
 
     row of a process = [process cells | clusters x cluster cells | slots x pending |
-                        slots x target cells], all signed 64-bit
+                        slots x target cells | slots x seen], all signed 64-bit
 
 After the rows, one more cell a slot: what other balancers have told that they have pending there.
 The control plane writes it.
@@ -104,15 +104,29 @@ class TargetCell(_Cells):
     LATENCY_BUCKET_0 = auto()  # first of len(LATENCY_BOUNDS_US) + 1 cells; must stay last
 
 
+class Seen(_Cells):
+    """What a policy has seen of one target, for the same policy in the other processes.
+
+    Totals that only rise, so that a reader who remembers the last values needs no lock. The unit of
+    each is the policy's affair.
+    """
+
+    ANSWERS = auto()  # written last
+    SPENT = auto()
+    DIVISOR = auto()
+
+
 TARGET_CELLS: Final = TargetCell.LATENCY_BUCKET_0 + len(LATENCY_BOUNDS_US) + 1
 CLUSTER_GAUGES: Final = (
     *(ClusterCell.PENDING, ClusterCell.QUEUED),
     *(ClusterCell.ELIGIBLE, ClusterCell.PANICKING),
 )
 CLUSTER_CELLS: Final = len(ClusterCell)
+SEEN_CELLS: Final = len(Seen)
 _PROCESS_CELLS: Final = 64  # room to grow without moving what follows
 _BEFORE_PENDING: Final = _PROCESS_CELLS + CLUSTERS * CLUSTER_CELLS
-_ROW_CELLS: Final = _BEFORE_PENDING + SLOTS * (1 + TARGET_CELLS)
+_BEFORE_SEEN: Final = _BEFORE_PENDING + SLOTS * (1 + TARGET_CELLS)
+_ROW_CELLS: Final = _BEFORE_SEEN + SLOTS * SEEN_CELLS
 
 
 def latency_bucket(latency_us: int) -> int:
@@ -170,6 +184,11 @@ class Ledger:
         start = row * _ROW_CELLS + _BEFORE_PENDING + SLOTS + slot * TARGET_CELLS
         return self._cells[start : start + TARGET_CELLS]
 
+    def seen(self, row: int) -> memoryview:
+        """What a row's policies have seen: `Seen` cells from SEEN_CELLS times the slot on."""
+        start = row * _ROW_CELLS + _BEFORE_SEEN
+        return self._cells[start : start + SLOTS * SEEN_CELLS]
+
     def zero_pending(self, row: int) -> None:
         """A dead process has nothing pending and no connection open."""
         view = self.pending(row)
@@ -200,6 +219,9 @@ class Ledger:
             cells = self.target(row, slot)
             for cell in range(TARGET_CELLS):
                 cells[cell] = 0
+            seen = self.seen(row)
+            for cell in range(slot * SEEN_CELLS, (slot + 1) * SEEN_CELLS):
+                seen[cell] = 0
 
     def pending_total(self, slot: int) -> int:
         """Requests of this balancer pending at a target, over all processes."""

@@ -38,6 +38,7 @@ class Target:
         "port",
         "proven",
         "room",
+        "seen",
         "siblings",
         "slot",
         "version",
@@ -52,6 +53,7 @@ class Target:
         own_row: memoryview | list[int],
         siblings: tuple[memoryview | list[int], ...] = (),
         elsewhere: memoryview | list[int] | None = None,
+        seen: tuple[memoryview | list[int], ...] = (),
     ) -> None:
         self.id = picture.id
         self.host = picture.host
@@ -62,6 +64,7 @@ class Target:
         self.siblings = siblings  # of the other processes of this balancer
         self.other_rows = siblings  # all who have requests there
         self.hear(elsewhere)
+        self.seen = seen  # by policies: this process's first, then the siblings'; () without any
         self.own = 0
         self.room = Room()  # its cluster's, once it has joined one
         self.load = Load()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from array import array
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,7 @@ from services.balancer.ledger import (
     CLUSTER_CELLS,
     CLUSTERS,
     LATENCY_BOUNDS_US,
+    SEEN_CELLS,
     SLOTS,
     TARGET_CELLS,
     ClusterCell,
@@ -42,6 +44,7 @@ def test_every_cell_is_its_own(ledger: Ledger) -> None:
         places += [(ledger.pending(row), slot) for slot in (0, 1, SLOTS - 1)]
         for slot in (0, 1, SLOTS - 1):
             places += [(ledger.target(row, slot), cell) for cell in (0, TARGET_CELLS - 1)]
+            places += [(ledger.seen(row), slot * SEEN_CELLS + cell) for cell in range(SEEN_CELLS)]
     places += [(ledger.elsewhere(), slot) for slot in (0, 1, SLOTS - 1)]
     for number, (view, cell) in enumerate(places, start=1):
         view[cell] = -number
@@ -56,6 +59,7 @@ def test_a_death_clears_what_is_pending_and_keeps_what_was_counted(ledger: Ledge
         ledger.pending(row)[5] = 4
         ledger.pending(row)[SLOTS - 1] = 1
         ledger.target(row, 5)[TargetCell.REQUESTS] = 100
+        ledger.seen(row)[4 * SEEN_CELLS : 7 * SEEN_CELLS] = memoryview(array("q", [9] * 9))
         ledger.process(row)[ProcessCell.CONNECTIONS_OPEN] = 7
         ledger.process(row)[ProcessCell.REQUESTS] = 50
         ledger.cluster(row, 2)[ClusterCell.PANICKING] = 1
@@ -70,6 +74,8 @@ def test_a_death_clears_what_is_pending_and_keeps_what_was_counted(ledger: Ledge
     assert ledger.target_totals(5)[TargetCell.REQUESTS] == 300
     ledger.zero_target(5)
     assert ledger.target_totals(5) == [0] * TARGET_CELLS
+    seen = ledger.seen(2)[4 * SEEN_CELLS : 7 * SEEN_CELLS].tolist()
+    assert seen == [9] * SEEN_CELLS + [0] * SEEN_CELLS + [9] * SEEN_CELLS
     assert ledger.pending_total(5) == 0
     assert ledger.pending_total(SLOTS - 1) == 2
 

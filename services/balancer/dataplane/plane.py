@@ -83,7 +83,9 @@ class Plane:
         self.rng = rng
         self.clock = clock
         self.own_pending = ledger.pending(row)
-        self.siblings = tuple(ledger.pending(i) for i in range(ledger.rows) if i != row)
+        others = [i for i in range(ledger.rows) if i != row]
+        self.siblings = tuple(map(ledger.pending, others))
+        self.seen = tuple(map(ledger.seen, (row, *others))) if others else ()
         self.counters = Counters(ledger.process(row))
         self.clients: set[ClientConnection] = set()
         self.origins = Origins()

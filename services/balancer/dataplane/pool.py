@@ -29,6 +29,7 @@ class PooledTarget(Target):
             own_row=plane.own_pending,
             siblings=plane.siblings,
             elsewhere=plane.elsewhere,
+            seen=plane.seen,
         )
         self._cells = plane.ledger.target(plane.row, picture.slot)
         # A process that takes over a dead one's row counts on from there.

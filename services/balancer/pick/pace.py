@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
+from services.balancer.ledger import SEEN_CELLS, Seen
 from services.balancer.load import NEVER_S, Load
 from services.balancer.pick.index import Index
 from services.balancer.target import Target
@@ -43,6 +44,11 @@ _LEVEL_WINDOW: Final = 100  # reports, for the mean over all targets
 _HEDGE: Final = 0.5  # requests; see `Pace`
 _EVEN: Final = 0.1  # of everyone's mean pace; likewise
 LEAST_S: Final = 1e-6  # a pace, or how long others' requests last
+_SPENT_S: Final = 1e-9  # unit of what other processes are shown
+_DIVISOR_REQUESTS: Final = 1e-3  # likewise
+_ANSWERS: Final = int(Seen.ANSWERS)
+_SPENT: Final = int(Seen.SPENT)
+_DIVISOR: Final = int(Seen.DIVISOR)
 _UNKNOWN_S: Final = 1e-3  # the pace of everyone before the first answer of anyone
 
 
@@ -116,6 +122,7 @@ class Pace(Load):
         "_area",
         "_divisor",
         "_failures",
+        "_gathered",
         "_policy",
         "_reported",
         "_spent",
@@ -155,6 +162,8 @@ class Pace(Load):
         self.at = -LONGEST_REST_S  # of the last end
         self.explored_at = -LONGEST_REST_S
         self.rest_s = REST_S
+        first = target.slot * SEEN_CELLS
+        self._gathered = [tuple(row[first : first + SEEN_CELLS]) for row in target.seen[1:]]
         self.weigh()
 
     def fresh(self) -> Pace:
@@ -214,27 +223,69 @@ class Pace(Load):
                 self._heard(others, now)
             known += others
         known += _HEDGE
-        policy = self._policy
-        divisor = self._divisor
-        if divisor == 0.0 and policy.answers:
-            self._divisor = divisor = _PRIOR * known
-            self._spent = policy.mean_s * policy.newness * divisor
-            policy.meet(spent_s / known)
-        elif now - self.at > REST_S and divisor > _OLD * known:
-            self._spent *= _OLD * known / divisor
-            divisor = _OLD * known
-        keep = policy.keep
-        self._spent = spent = self._spent * keep + spent_s
-        self._divisor = divisor = divisor * keep + known
-        self.pace_s = pace_s = spent / divisor
-        self.at = now
-        policy.learn(pace_s)
+        if target.seen:
+            self._gather(now)
+            self._show(spent_s, known)
+        self._reckon(spent_s, known, known, self._policy.keep, now)
         if self._failures:
             self._forgive()
-        self.each_s = each_s = pace_s + _EVEN * policy.mean_s
+        policy = self._policy
+        self.each_s = each_s = self.pace_s + _EVEN * policy.mean_s
         self.cost_s = each_s * own + self.penalty_s
         if policy.indexed:
             policy.index.cheaper(target, policy.cost(target, now))
+
+    def _reckon(
+        self, spent_s: float, divisor: float, known: float, keep: float, now: float
+    ) -> None:
+        """Add so much to both sums and keep so much of them; with each answer `known` pended."""
+        policy = self._policy
+        before = self._divisor
+        if before == 0.0 and policy.answers:
+            before = _PRIOR * known
+            self._spent = policy.mean_s * policy.newness * before
+            policy.meet(spent_s / divisor)
+        elif now - self.at > REST_S and before > _OLD * known:
+            self._spent *= _OLD * known / before
+            before = _OLD * known
+        self._spent = spent = self._spent * keep + spent_s
+        self._divisor = divisor = before * keep + divisor
+        self.pace_s = pace_s = spent / divisor
+        self.at = now
+        policy.learn(pace_s)
+
+    def _show(self, spent_s: float, known: float) -> None:
+        """An answer, to the other processes of this balancer."""
+        row = self._target.seen[0]
+        first = self._target.slot * SEEN_CELLS
+        row[first + _SPENT] += int(spent_s / _SPENT_S)
+        row[first + _DIVISOR] += int(known / _DIVISOR_REQUESTS)
+        row[first + _ANSWERS] += 1
+
+    def gather(self, now: float) -> None:
+        """What the other processes of this balancer were answered since the last time."""
+        if self._gather(now):
+            self.weigh()
+
+    def _gather(self, now: float) -> bool:
+        first = self._target.slot * SEEN_CELLS
+        found = False
+        for place, row in enumerate(self._target.seen[1:]):
+            count = row[first + _ANSWERS]
+            last = self._gathered[place]
+            if count == last[0]:
+                continue
+            spent, divisor = row[first + _SPENT], row[first + _DIVISOR]
+            self._gathered[place] = (count, spent, divisor)
+            answers = count - last[0]
+            if answers > 0:  # else they count anew
+                keep = self._policy.keep**answers
+                weight = (1.0 - keep) / ((1.0 - self._policy.keep) * answers)  # if they were alike
+                spent_s = (spent - last[1]) * _SPENT_S
+                pended = (divisor - last[2]) * _DIVISOR_REQUESTS
+                self._reckon(spent_s * weight, pended * weight, pended / answers, keep, now)
+                found = True
+        return found
 
     def _heard(self, others: float, now: float) -> None:
         """So many of other balancers' are pending: true now, less and less so as time goes by.

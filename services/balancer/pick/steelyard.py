@@ -76,9 +76,9 @@ class Steelyard(Paces):
         if count > LOOK_AT_ALL:
             if count == len(self.index):
                 self._looked = looked = (self._looked + 1) % count
-                seen = candidates[looked]
-                self.index.cheaper(seen, self.cost(seen, now))  # others' may have ended there
-                if self.level > 1.0 or seen.other_rows:
+                again = candidates[looked]
+                self._look_at(again, now)
+                if self.level > 1.0 or again.other_rows:
                     self._look_further(candidates, now - before_s, now)
                 cheapest = self.index.cheapest(self.cost, now)
                 if cheapest is not None:
@@ -90,6 +90,9 @@ class Steelyard(Paces):
         best = candidates[start]
         lowest = NEVER_S
         if best.other_rows:
+            if best.seen:
+                load: Any = best.load  # a Pace, as `load_of` made it
+                load.gather(now)
             for place in range(start - count, start):
                 target = candidates[place]
                 cost = self.cost(target, now)
@@ -99,7 +102,7 @@ class Steelyard(Paces):
         level = self.level
         for place in range(start - count, start):  # negative: from the end, so all the way round
             target = candidates[place]
-            load: Any = target.load  # a Pace, as `load_of` made it
+            load = target.load
             cost = load.cost_s
             if level > 1.0:
                 others = load.share * level - 1.0 + load.lean / (now - load.lean_from)
@@ -114,12 +117,18 @@ class Steelyard(Paces):
         At all once in as long as one request takes, but at no more than LOOKS for one pick: when
         picks are many, each need look at few.
         """
-        count, looked, index = len(candidates), self._looked, self.index
+        count, looked = len(candidates), self._looked
         looks = min(int(passed_s / max(self.mean_s, LEAST_S) * count), LOOKS - 1)
         for place in range(looked + 1, looked + looks + 1):
-            target = candidates[place % count]
-            index.cheaper(target, self.cost(target, now))
+            self._look_at(candidates[place % count], now)
         self._looked = (looked + looks) % count
+
+    def _look_at(self, target: Target, now: float) -> None:
+        """Others' requests may have ended there, or been answered sooner than was thought."""
+        if target.seen:
+            load: Any = target.load
+            load.gather(now)
+        self.index.cheaper(target, self.cost(target, now))
 
     def _neglected(self, candidates: Sequence[T], now: float, rng: Random) -> T | None:
         """Of a few, the one unheard of for longest, if that is too long."""

@@ -1,11 +1,17 @@
-"""A cluster's counts keep their place in the ledger, whatever a reload does to the file's order."""
+"""What stands in the ledger where: a cluster's counts, whatever a reload does to the file's order,
+and what the processes see of a target.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from random import Random
+
 from services.balancer.config import ClusterConfig, Config
-from services.balancer.ledger import ClusterCell, TargetCell
+from services.balancer.dataplane.plane import Plane
+from services.balancer.ledger import SEEN_CELLS, ClusterCell, Ledger, Seen, TargetCell
 from services.balancer.messages import SLICE, Membership
-from tests.balancer.dataplane.stand import data_plane
+from tests.balancer.dataplane.stand import configuration, data_plane
 from tests.balancer.made import picture
 
 
@@ -55,3 +61,25 @@ async def test_many_targets_are_published_in_steps() -> None:
                 plane.ledger.zero_target(99)
                 gone.counts[TargetCell.REQUESTS] += 1  # a request that was pending has ended
         assert published == [*range(SLICE, 99, SLICE), 99]
+
+
+async def test_processes_show_each_other_what_they_see_of_a_target() -> None:
+    """Each writes in its own row; one alone shows nothing."""
+    loop = asyncio.get_running_loop()
+    ledger = Ledger.create(rows=3)
+    planes = [
+        Plane(loop=loop, ledger=ledger, row=row, config=configuration(), rng=Random(row))
+        for row in (0, 2)
+    ]
+    targets = []
+    for plane in planes:
+        plane.member(Membership(version=1, full=True, last=True, upserts=(picture(7),)))
+        targets.append(plane.clusters["c"].targets[picture(7).id])
+    first, second = targets
+    assert (len(first.seen), len(second.seen)) == (3, 3)
+    first.seen[0][7 * SEEN_CELLS + Seen.ANSWERS] = 5
+    assert ledger.seen(0)[7 * SEEN_CELLS + Seen.ANSWERS] == 5
+    assert [row[7 * SEEN_CELLS + Seen.ANSWERS] for row in second.seen] == [0, 5, 0]
+    async with data_plane(9) as stand:
+        (alone,) = stand.plane.clusters["c"].targets.values()
+        assert alone.seen == ()
