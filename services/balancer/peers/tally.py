@@ -53,6 +53,7 @@ class Tally:
     def __init__(self, cells: MutableSequence[int] | memoryview, own: int) -> None:
         self.peers: dict[Place, Peer] = {}
         self.own_places: set[Place] = set()  # where this balancer hears itself from
+        self.changes = 0  # counts that were told and were not so before
         self._cells = cells
         self._own = own
         self._hosts: frozenset[str] = frozenset()
@@ -158,6 +159,7 @@ class Tally:
                 if count != counts[slot]:
                     sums[slot] = total = sums[slot] + count - counts[slot]
                     counts[slot] = count
+                    self.changes += 1
                     cells[slot] = total
 
     def _void(self, peer: Peer, slot: int) -> None:

@@ -66,10 +66,11 @@ class Teller:
         while True:
             began = self._cpu()
             now = self._clock()
+            known = self._tally.changes
             self.hear(now)
-            news = self.tell(now)
+            news = self.tell(now) or self._tally.changes != known
             self.rounds += 1
-            self.pace.round_ended(self._cpu() - began, news=news)
+            self.pace.round_ended(self._cpu() - began, now, news=news)
             await asyncio.sleep(self.pace.pause_s)
 
     def hear(self, now: float) -> None:

@@ -75,14 +75,7 @@ class Steelyard(Paces):
         count = len(candidates)
         if count > LOOK_AT_ALL:
             if count == len(self.index):
-                self._looked = looked = (self._looked + 1) % count
-                again = candidates[looked]
-                self._look_at(again, now)
-                if self.level > 1.0 or again.other_rows:
-                    self._look_further(candidates, now - before_s, now)
-                cheapest = self.index.cheapest(self.cost, now)
-                if cheapest is not None:
-                    return cheapest  # type: ignore[return-value] # all who joined are candidates
+                return self._of_many(candidates, now - before_s, now)
             random = rng.random
             candidates = [candidates[int(random() * count)] for _ in range(DRAWS)]
             count = DRAWS
@@ -110,6 +103,16 @@ class Steelyard(Paces):
             if cost < lowest:
                 best, lowest = target, cost
         return best
+
+    def _of_many(self, candidates: Sequence[T], passed_s: float, now: float) -> T:
+        """The cheapest by the index, which knows all the candidates."""
+        self._looked = looked = (self._looked + 1) % len(candidates)
+        again = candidates[looked]
+        self._look_at(again, now)
+        if self.level > 1.0 or again.other_rows:
+            self._look_further(candidates, passed_s, now)
+        cheapest: Any = self.index.cheapest(self.cost, now)
+        return again if cheapest is None else cheapest
 
     def _look_further(self, candidates: Sequence[T], passed_s: float, now: float) -> None:
         """At more of many in turn, where other balancers' requests may have ended meanwhile.
