@@ -23,9 +23,17 @@ LOADS: Final = (0.5, 0.7, 0.9, 1.1)
 BALANCERS: Final = (1, 4, 20)
 TARGETS: Final = (8, 100, 1000)
 NETWORK_S: Final = 0.00025  # one way, inside an availability zone
-# By balancers, how often they tell each other what is pending: `python -m loadtest.news` measures,
-# at the rates of the cells, 7 to 10 ms and 14 to 24 ms with a twentieth of a core spent on it.
-NEWS_S: Final = {1: 0.0, 4: 0.008, 20: 0.02}
+# How often balancers tell each other what is pending, by how many they are and before how many
+# targets: what `python -m loadtest.news` measures at the rates of the cells, with a twentieth of a
+# core spent on it; for a thousand targets and four balancers taken from its table.
+NEWS_S: Final = {
+    (4, 8): 0.007,
+    (4, 100): 0.011,
+    (4, 1000): 0.021,
+    (20, 8): 0.011,
+    (20, 100): 0.022,
+    (20, 1000): 0.03,
+}
 SAMPLE_SHARE: Final = 0.02  # of many targets, how many fail or freeze where of 8 one does
 
 
@@ -82,8 +90,8 @@ def cell(speeds: str, what: str, load: float, balancers: int, targets: int) -> S
     size = SIZES.get(targets)
     if size is None:
         raise ValueError(f"targets {targets}; there are {', '.join(map(str, SIZES))}")
-    if balancers not in NEWS_S:
-        raise ValueError(f"balancers {balancers}; there are {', '.join(map(str, NEWS_S))}")
+    if balancers not in BALANCERS:
+        raise ValueError(f"balancers {balancers}; there are {', '.join(map(str, BALANCERS))}")
     bare = Scenario(
         name=f"{speeds} {what} {load:g}, {balancers} x {targets}",
         machines=machines(speeds, targets),
@@ -92,7 +100,7 @@ def cell(speeds: str, what: str, load: float, balancers: int, targets: int) -> S
         requests=size.requests,
         warmup_s=size.warmup_s if load < 1 else 1.0,
         balancers=balancers,
-        news_s=NEWS_S[balancers],
+        news_s=NEWS_S.get((balancers, targets), 0.0),
         network_s=NETWORK_S,
     )
     if load >= 1:  # a horizon: how bad it gets is a matter of how long it lasts

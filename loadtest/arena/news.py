@@ -27,7 +27,7 @@ class News:
         self._rows = rows
         self._told = [[0] * machines for _ in rows]
         self._coming: list[deque[tuple[float, Changes]]] = [deque() for _ in rows]
-        self.heard = [[0] * machines for _ in rows]
+        self.heard = [[0] * (machines + 1) for _ in rows]  # and how old that is, as in the ledger
 
     def start(self, events: Events, every_s: float, delay_s: float) -> None:
         """Balancers have their rounds in turn: their clocks know nothing of each other."""
@@ -42,6 +42,7 @@ class News:
             events.at(now + every_s, turn, balancer)
 
         for balancer in range(len(self._rows)):
+            self.heard[balancer][-1] = int((every_s + delay_s) * 1e6)
             events.at(every_s * balancer / len(self._rows), turn, balancer)
 
     def _hear(self, balancer: int, now: float) -> None:

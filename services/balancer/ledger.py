@@ -8,8 +8,8 @@ go backwards. Pages that no target uses are never touched and cost no memory.
     row of a process = [process cells | clusters x cluster cells | slots x pending |
                         slots x target cells | slots x seen], all signed 64-bit
 
-After the rows, one more cell a slot: what other balancers have told that they have pending there.
-The control plane writes it.
+After the rows, one more cell a slot: what other balancers have told that they have pending there,
+and how old that is. The control plane writes it.
 
 A cluster's column is its place in the configuration; when that changes, all are written anew.
 """
@@ -135,7 +135,7 @@ def latency_bucket(latency_us: int) -> int:
 
 
 def _bytes(rows: int) -> int:
-    return (rows * _ROW_CELLS + SLOTS) * CELL_BYTES
+    return (rows * _ROW_CELLS + SLOTS + 1) * CELL_BYTES
 
 
 class Ledger:
@@ -175,9 +175,12 @@ class Ledger:
         return self._cells[start : start + SLOTS]
 
     def elsewhere(self) -> memoryview:
-        """Requests that other balancers have pending, as far as they have told, by slot."""
+        """Requests that other balancers have pending, as far as they have told, by slot.
+
+        In the last cell: how old that is on average, in microseconds.
+        """
         start = self.rows * _ROW_CELLS
-        return self._cells[start : start + SLOTS]
+        return self._cells[start : start + SLOTS + 1]
 
     def target(self, row: int, slot: int) -> memoryview:
         """The cells of one target in a row, indexed by TargetCell."""
@@ -207,9 +210,9 @@ class Ledger:
     def zero_elsewhere(self) -> None:
         """Who told is not heard any more."""
         view = self.elsewhere()
-        for slot in range(SLOTS):
-            if view[slot]:
-                view[slot] = 0
+        for cell in range(len(view)):
+            if view[cell]:
+                view[cell] = 0
 
     def zero_target(self, slot: int) -> None:
         """Forget a slot's counts in every row, before another target gets the slot."""

@@ -23,6 +23,7 @@ class Target:
     __slots__ = (
         "draining",
         "ejected",
+        "elsewhere",
         "failed_in_row",
         "failures",
         "health",
@@ -131,6 +132,7 @@ class Target:
 
     def hear(self, elsewhere: memoryview | list[int] | None) -> None:
         """Where other balancers' pending requests stand; None when they tell nothing."""
+        self.elsewhere = elsewhere
         self.other_rows = self.siblings if elsewhere is None else (*self.siblings, elsewhere)
 
     @property

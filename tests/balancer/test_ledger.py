@@ -45,7 +45,7 @@ def test_every_cell_is_its_own(ledger: Ledger) -> None:
         for slot in (0, 1, SLOTS - 1):
             places += [(ledger.target(row, slot), cell) for cell in (0, TARGET_CELLS - 1)]
             places += [(ledger.seen(row), slot * SEEN_CELLS + cell) for cell in range(SEEN_CELLS)]
-    places += [(ledger.elsewhere(), slot) for slot in (0, 1, SLOTS - 1)]
+    places += [(ledger.elsewhere(), slot) for slot in (0, 1, SLOTS - 1, SLOTS)]
     for number, (view, cell) in enumerate(places, start=1):
         view[cell] = -number
     assert [view[cell] for view, cell in places] == [-n for n in range(1, len(places) + 1)]

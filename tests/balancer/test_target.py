@@ -35,7 +35,10 @@ def test_what_other_balancers_have_there_counts_for_the_choice_and_not_for_the_l
     made = Target(picture(1), limit=2, own_row=own, siblings=([0, 1],), elsewhere=elsewhere)
     assert made.claim()
     assert (made.pending, made.held, made.full, made.claim()) == (9, 2, True, False)
+    heard = [made.elsewhere]
     made.hear(None)
+    heard.append(made.elsewhere)
+    assert heard == [elsewhere, None]
     assert (made.pending, made.held) == (2, 2)
 
 

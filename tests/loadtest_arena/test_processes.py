@@ -26,5 +26,5 @@ def test_four_processes_lose_little() -> None:
 
 def test_processes_that_do_not_see_each_other_lose_much(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the test above would catch."""
-    monkeypatch.setattr(Target, "pending", property(lambda target: target.own))
+    monkeypatch.setattr(Target, "held", property(lambda target: target.own))
     assert short()[0] > 1.15

@@ -16,6 +16,7 @@ SHORTEST_S: Final = 0.002
 LONGEST_S: Final = 0.25
 IDLE_S: Final = 0.05
 CALM_S: Final = 1.0
+WAKE_S: Final = 0.000_05  # what it costs to be woken, which is over when a round begins
 _WEIGHT: Final = 0.1  # of the latest round in the mean
 # One round cannot be dearer than this; a virtual machine that was kept from running charges for it.
 _CREDIBLE: Final = 3.0  # times the mean ...
@@ -33,7 +34,7 @@ class Pace:
 
     def round_ended(self, spent_s: float, now: float, *, news: bool) -> None:
         """`spent_s`: its CPU. `news`: something to tell, or to hear."""
-        spent_s = min(spent_s, _CREDIBLE * self.cost_s + _CREDIBLE_S)
+        spent_s = min(spent_s + WAKE_S, _CREDIBLE * self.cost_s + _CREDIBLE_S)
         self.cost_s += _WEIGHT * (spent_s - self.cost_s)
         self.interval_s = min(max(self.cost_s / SHARE, SHORTEST_S), LONGEST_S)
         if news:

@@ -99,6 +99,13 @@ class Tally:
 
     # -- what is told ----------------------------------------------------------------------------
 
+    def aged(self, interval_s: float) -> None:
+        """So far apart are rounds: news waits for half of one to be told, and for half to be heard.
+
+        In the last of the cells, in microseconds: who reads them can tell how true they are.
+        """
+        self._cells[-1] = int(interval_s * 1e6)
+
     def hear(self, place: Place, data: bytes, now: float) -> Heard:
         """Take in one datagram; never raises."""
         try:

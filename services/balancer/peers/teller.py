@@ -71,6 +71,7 @@ class Teller:
             news = self.tell(now) or self._tally.changes != known
             self.rounds += 1
             self.pace.round_ended(self._cpu() - began, now, news=news)
+            self._tally.aged(self.pace.interval_s)
             await asyncio.sleep(self.pace.pause_s)
 
     def hear(self, now: float) -> None:

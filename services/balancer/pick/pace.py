@@ -44,6 +44,8 @@ _LEVEL_WINDOW: Final = 100  # reports, for the mean over all targets
 _HEDGE: Final = 0.5  # requests; see `Pace`
 _EVEN: Final = 0.1  # of everyone's mean pace; likewise
 LEAST_S: Final = 1e-6  # a pace, or how long others' requests last
+_USUAL: Final = 0.1  # of what others tell at a look, in what is usual
+_AGE_S: Final = 1e-6  # unit of how old that is
 _SPENT_S: Final = 1e-9  # unit of what other processes are shown
 _DIVISOR_REQUESTS: Final = 1e-3  # likewise
 _ANSWERS: Final = int(Seen.ANSWERS)
@@ -101,7 +103,8 @@ class Paces:
             others = load.share * level - 1.0 + load.lean / (now - load.lean_from)
             cost += load.each_s * others
         if told:
-            cost += load.each_s * (target.pending - target.own)
+            others = target.held - target.own
+            cost += load.each_s * (others + load.told() if target.elsewhere is not None else others)
         return cost
 
 
@@ -128,6 +131,7 @@ class Pace(Load):
         "_spent",
         "_stamp",
         "_target",
+        "_usual",
         "at",
         "cost_s",
         "each_s",
@@ -162,6 +166,7 @@ class Pace(Load):
         self.at = -LONGEST_REST_S  # of the last end
         self.explored_at = -LONGEST_REST_S
         self.rest_s = REST_S
+        self._usual = -1.0  # of other balancers' here, by what they tell; -1: not looked yet
         first = target.slot * SEEN_CELLS
         self._gathered = [tuple(row[first : first + SEEN_CELLS]) for row in target.seen[1:]]
         self.weigh()
@@ -175,6 +180,22 @@ class Pace(Load):
         target = self._target
         others = self.share * self._policy.level - 1.0
         return self.cost_s + self.each_s * (target.pending - target.own + others)
+
+    def told(self) -> float:
+        """How many of other balancers' are likely to be pending now, when they tell of them.
+
+        What they told is true of a moment ago. After as long as those requests take, half of what
+        it differs by from what is usual there is taken for gone: else all who hear that a target
+        has little to do send there at once.
+        """
+        row: Any = self._target.elsewhere  # there is one
+        told: int = row[self._target.slot]
+        if self._usual < 0.0:
+            self._usual = told
+        self._usual = usual = self._usual + _USUAL * (told - self._usual)
+        lasts_s = max(self.each_s * (1.0 + told), LEAST_S)
+        age_s: float = row[-1] * _AGE_S
+        return usual + (told - usual) * lasts_s / (lasts_s + age_s)
 
     def weigh(self) -> None:
         """Reckon `cost_s` anew: something that it is made of has changed."""

@@ -86,6 +86,8 @@ async def test_each_hears_what_the_others_have_pending() -> None:
         teller = one.peers.teller
         assert teller is not None
         assert teller.heard[Heard.OWN] == 1  # and never again
+        with one.ledger.elsewhere() as cells:
+            assert cells[-1] == int(teller.pace.interval_s * 1e6) > 0
         assert teller.wire.failed == teller.wire.dropped == 0
 
 

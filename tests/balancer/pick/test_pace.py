@@ -17,6 +17,46 @@ from tests.balancer.made import picture
 LATENCIES = st.floats(min_value=1e-5, max_value=10.0)
 
 
+def alone_with(elsewhere: list[int]) -> tuple[Pace, Target]:
+    """A target whose answers take 0.1 s and of which others tell."""
+    rule = Steelyard(window=10_000)
+    made = Target(picture(1), limit=1000, own_row=[0, 0], elsewhere=elsewhere)
+    made.load = pace = Pace(rule, made)
+    assert made.claim()
+    pace.begin(1.0)
+    made.release()
+    pace.succeed(0.1, 1.1)
+    return pace, made
+
+
+def test_news_of_this_moment_is_believed() -> None:
+    elsewhere = [0, 4, 0]
+    pace, made = alone_with(elsewhere)
+    for told in (4, 0, 9):
+        elsewhere[1] = told
+        assert pace.told() == told
+        assert pace.estimate_s() == pytest.approx(pace.each_s * (1 + told))
+    assert made.own == 0
+
+
+def test_the_older_the_news_the_more_counts_what_is_usual() -> None:
+    elsewhere = [0, 4, 0]
+    pace, _ = alone_with(elsewhere)
+    for _ in range(200):
+        pace.told()
+    elsewhere[1] = 0
+    usual = 0.9 * 4  # a tenth of the new
+    elsewhere[-1] = int(pace.each_s * 1e6)  # as old as nobody else's request takes
+    assert pace.told() == pytest.approx(usual / 2, rel=1e-3)
+    usual *= 0.9
+    elsewhere[-1] = 10**12
+    assert pace.told() == pytest.approx(usual, rel=1e-3)
+    elsewhere[1] = 9  # the more there are, the longer they stay
+    usual += 0.1 * (9 - usual)
+    elsewhere[-1] = int(10 * pace.each_s * 1e6)
+    assert pace.told() == pytest.approx((usual + 9) / 2, rel=1e-3)
+
+
 class Process:
     """One of several that have the same target, in slot 1, and nothing else."""
 
