@@ -25,6 +25,7 @@
     replay       what would another policy have done with those requests?
     slowdown     beside all that: how soon a change of speed is known, `... loadtest.arena.slowdown`
     processes    and: what is lost by four processes, `... loadtest.arena.processes`
+    limit        and: what hearing late costs alone, `python -m loadtest.arena.limit`
     hedging      and: whether a second try pays, `... loadtest.arena.hedging`
     picks        and: what a pick costs, `python -m loadtest.arena.picks`
 

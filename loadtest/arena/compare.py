@@ -16,7 +16,7 @@ from signal import SIG_IGN, SIGINT, signal
 from statistics import fmean, stdev
 from typing import Final
 
-from loadtest.arena.oracle import CentralQueue
+from loadtest.arena.oracle import CentralQueue, SpeedsKnown
 from loadtest.arena.scenario import Scenario
 from loadtest.arena.simulation import Run, simulate
 from services.balancer.config import PolicySpec
@@ -25,6 +25,7 @@ from services.balancer.pick.policy import Policy
 
 ORACLE: Final = "oracle"
 CENTRAL_QUEUE: Final = "central_queue"
+SPEEDS_KNOWN: Final = "speeds_known"
 ORACLES: Final = (ORACLE, CENTRAL_QUEUE)
 # Student's t, 97.5 %, by degrees of freedom from 1; beyond, the normal distribution's.
 # fmt: off
@@ -130,6 +131,8 @@ def one_run(task: tuple[Scenario, str, int]) -> Figures:
     make: Callable[[], Policy] | type[CentralQueue] | None = None
     if policy == CENTRAL_QUEUE:
         make = CentralQueue
+    elif policy == SPEEDS_KNOWN:
+        make = SpeedsKnown
     elif policy != ORACLE:
         spec = spec_of(policy)
         make = partial(build, spec)

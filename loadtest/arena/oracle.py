@@ -14,6 +14,7 @@ from loadtest.arena.events import NEVER_S
 from loadtest.arena.machine import Machine, Mode
 from loadtest.arena.request import Attempt, Request
 from services.balancer.messages import Health
+from services.balancer.pick.policy import T
 
 
 class Index:
@@ -61,9 +62,14 @@ def expected_delay(machine: Machine) -> float:
 
     In proportion to max(1, (n + 1) / c) / s; infinite where none gets through.
     """
+    return delay_after(machine, machine.pending + machine.coming)
+
+
+def delay_after(machine: Machine, pending: int) -> float:
+    """The same if so many were pending."""
     if machine.speed <= 0.0 or machine.mode is not Mode.UP:
         return NEVER_S
-    share = (machine.pending + machine.coming + 1) / machine.cores
+    share = (pending + 1) / machine.cores
     return (share if share > 1.0 else 1.0) / machine.speed
 
 
@@ -147,3 +153,22 @@ class CentralQueue(ShortestExpectedDelay):
             request = waiting.popleft()
             request.attempt = attempt = Attempt(request, least[1], now)
             self._send(attempt, now)
+
+
+class SpeedsKnown:
+    """A policy for balancers that know each machine's true speed of the moment, and nothing else.
+
+    Of what is pending they know what balancers know: their own, and what the others told. So what
+    it lacks of the oracle is the price of hearing late.
+    """
+
+    def __init__(self) -> None:
+        self.machines: Sequence[Machine] = ()  # by slot; the simulation gives them
+
+    def pick(self, candidates: Sequence[T], now: float, rng: Random) -> T:
+        """The shortest expected delay; any of those with the same."""
+        machines = self.machines
+        return min(
+            candidates,
+            key=lambda target: (delay_after(machines[target.slot], target.pending), rng.random()),
+        )

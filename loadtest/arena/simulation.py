@@ -21,7 +21,7 @@ from loadtest.arena.happenings import Happening
 from loadtest.arena.hedge import hedging
 from loadtest.arena.machine import Machine, Mode
 from loadtest.arena.news import HANDLING_S
-from loadtest.arena.oracle import CentralQueue, ShortestExpectedDelay
+from loadtest.arena.oracle import CentralQueue, ShortestExpectedDelay, SpeedsKnown
 from loadtest.arena.request import Attempt, Request
 from loadtest.arena.scenario import Group, Scenario
 from services.balancer.pick.policy import Policy
@@ -100,6 +100,9 @@ class Simulation:
                 ejection=scenario.ejection,
                 told=scenario.news_s > 0.0,
             )
+            for view in self.front.views:
+                if isinstance(view.cluster.policy, SpeedsKnown):
+                    view.cluster.policy.machines = self.machines
             if self.front.news is not None:
                 delay_s = scenario.network_s + HANDLING_S
                 self.front.news.start(self.events, scenario.news_s, delay_s)
