@@ -17,8 +17,7 @@ from loadtest.arena.news import News
 from loadtest.arena.request import Attempt, Request
 from services.balancer.cluster import Cluster
 from services.balancer.config import PolicySpec
-from services.balancer.ledger import SEEN_CELLS
-from services.balancer.load import Load
+from services.balancer.load import SEEN_CELLS, Load
 from services.balancer.messages import Health, TargetPicture
 from services.balancer.pick.policy import Policy
 from services.balancer.pick.weighted_round_robin import WeightedRoundRobin

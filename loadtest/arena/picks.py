@@ -2,7 +2,8 @@
 
 *pick* is the choice alone, with requests pending on half of the targets. *whole* is all that a
 policy costs one request: pick, claim, release, and what is learnt at the begin and the end. The
-best of several rounds counts, the sizes in turn: what else the machine does can only add.
+best of several rounds counts, the sizes in turn: what else the machine does can only add. With
+several processes, and with news of other balancers, there are more counts to be added up.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import typer
 
 from services.balancer.cluster import Cluster
 from services.balancer.config import PolicySpec
+from services.balancer.load import SEEN_CELLS
 from services.balancer.messages import Health, TargetPicture
 from services.balancer.pick import POLICIES, build
 from services.balancer.target import Target
@@ -27,15 +29,27 @@ ROUNDS: Final = 9
 PICKS: Final = 4000  # of a round
 KEYS: Final = [b"user-%d" % number for number in range(PICKS)]
 LATENCY_S: Final = 0.010
+NEWS_AGE_US: Final = 10_000
 
 
-def made(policy: str, count: int) -> Cluster[Target]:
-    """A cluster of healthy targets, each of which has answered."""
-    row = [0] * count
+def made(policy: str, count: int, processes: int = 1, *, news: bool = False) -> Cluster[Target]:
+    """A cluster of healthy targets, each of which has answered. The others have nothing pending."""
+    row, *siblings = rows = [[0] * count for _ in range(processes)]
+    shown = tuple([0] * (SEEN_CELLS * count) for _ in rows) if siblings else ()
+    elsewhere = [*([0] * count), NEWS_AGE_US] if news else None
+
+    def make(picture: TargetPicture) -> Target:
+        return Target(
+            picture,
+            limit=1_000_000,
+            own_row=row,
+            siblings=tuple(siblings),
+            elsewhere=elsewhere,
+            seen=shown,
+        )
+
     spec = PolicySpec(name=policy)
-    cluster: Cluster[Target] = Cluster(
-        "c", build(spec), lambda seen: Target(seen, limit=1_000_000, own_row=row), spec
-    )
+    cluster: Cluster[Target] = Cluster("c", build(spec), make, spec)
     for number in range(count):
         host = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
         cluster.upsert(
@@ -62,8 +76,8 @@ def made(policy: str, count: int) -> Cluster[Target]:
 class Stand:
     """A policy among so many targets, with requests pending on half of them."""
 
-    def __init__(self, policy: str, count: int) -> None:
-        self._cluster = made(policy, count)
+    def __init__(self, policy: str, count: int, processes: int = 1, *, news: bool = False) -> None:
+        self._cluster = made(policy, count, processes, news=news)
         self._rng, self._now = Random(2), 1.0
         self._keyed = hasattr(self._cluster.policy, "pick_keyed")
         self._step_s = LATENCY_S / count
@@ -104,9 +118,16 @@ class Stand:
                 done.load.succeed(self._now - began, self._now)
 
 
-def costs(policy: str, sizes: Sequence[int] = SIZES, rounds: int = ROUNDS) -> list[Stand]:
+def costs(
+    policy: str,
+    sizes: Sequence[int] = SIZES,
+    rounds: int = ROUNDS,
+    processes: int = 1,
+    *,
+    news: bool = False,
+) -> list[Stand]:
     """What a policy costs among each number of targets, measured in turn."""
-    stands = [Stand(policy, size) for size in sizes]
+    stands = [Stand(policy, size, processes, news=news) for size in sizes]
     for _ in range(rounds):
         for stand in stands:
             stand.round()
@@ -119,6 +140,8 @@ def main(
     sizes: Annotated[str, typer.Option(help="numbers of targets, by comma")] = ",".join(
         map(str, SIZES)
     ),
+    processes: Annotated[int, typer.Option(min=1, help="of this balancer")] = 1,
+    news: Annotated[bool, typer.Option(help="other balancers tell what they have pending")] = False,
     json_: Annotated[
         bool, typer.Option("--json", help="by policy: pick, whole, pick, ...")
     ] = False,
@@ -126,7 +149,10 @@ def main(
     """Print a table: a row for each policy, pick / whole for each number of targets."""
     counts = [int(size) for size in sizes.split(",")]
     if json_:
-        found = {policy: costs(policy, counts) for policy in policies.split(",")}
+        found = {
+            policy: costs(policy, counts, processes=processes, news=news)
+            for policy in policies.split(",")
+        }
         us = {
             name: [us for c in cells for us in (c.pick_us, c.whole_us)]
             for name, cells in found.items()
@@ -135,7 +161,7 @@ def main(
         return
     print("policy".ljust(22), *(f"{count:>7,} targets" for count in counts))
     for policy in policies.split(","):
-        cells = costs(policy, counts)
+        cells = costs(policy, counts, processes=processes, news=news)
         print(policy.ljust(22), *(f"{c.pick_us:6.2f} /{c.whole_us:7.2f}" for c in cells))
 
 

@@ -22,6 +22,8 @@ from bisect import bisect_left
 from enum import IntEnum, auto
 from typing import Final
 
+from services.balancer.load import SEEN_CELLS
+
 SLOTS: Final = 16_384  # targets of all clusters at once
 CLUSTERS: Final = 256
 CELL_BYTES: Final = 8
@@ -104,25 +106,12 @@ class TargetCell(_Cells):
     LATENCY_BUCKET_0 = auto()  # first of len(LATENCY_BOUNDS_US) + 1 cells; must stay last
 
 
-class Seen(_Cells):
-    """What a policy has seen of one target, for the same policy in the other processes.
-
-    Totals that only rise, so that a reader who remembers the last values needs no lock. The unit of
-    each is the policy's affair.
-    """
-
-    ANSWERS = auto()  # written last
-    SPENT = auto()
-    DIVISOR = auto()
-
-
 TARGET_CELLS: Final = TargetCell.LATENCY_BUCKET_0 + len(LATENCY_BOUNDS_US) + 1
 CLUSTER_GAUGES: Final = (
     *(ClusterCell.PENDING, ClusterCell.QUEUED),
     *(ClusterCell.ELIGIBLE, ClusterCell.PANICKING),
 )
 CLUSTER_CELLS: Final = len(ClusterCell)
-SEEN_CELLS: Final = len(Seen)
 _PROCESS_CELLS: Final = 64  # room to grow without moving what follows
 _BEFORE_PENDING: Final = _PROCESS_CELLS + CLUSTERS * CLUSTER_CELLS
 _BEFORE_SEEN: Final = _BEFORE_PENDING + SLOTS * (1 + TARGET_CELLS)
@@ -188,7 +177,7 @@ class Ledger:
         return self._cells[start : start + TARGET_CELLS]
 
     def seen(self, row: int) -> memoryview:
-        """What a row's policies have seen: `Seen` cells from SEEN_CELLS times the slot on."""
+        """What a row's loads show the other processes, from SEEN_CELLS times the slot on."""
         start = row * _ROW_CELLS + _BEFORE_SEEN
         return self._cells[start : start + SLOTS * SEEN_CELLS]
 

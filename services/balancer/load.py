@@ -13,6 +13,9 @@ FAILURE_PENALTY_S: Final = (
     1.0  # a failure counts as at least this slow, or fast failers attract all
 )
 NEVER_S: Final = float("inf")
+# Of shared memory, that a load may use to show the same target's loads in the other processes what
+# it has seen: totals that only rise, so that a reader who remembers the last values needs no lock.
+SEEN_CELLS: Final = 3
 
 
 class PeakEwma:

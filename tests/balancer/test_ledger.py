@@ -16,7 +16,6 @@ from services.balancer.ledger import (
     CLUSTER_CELLS,
     CLUSTERS,
     LATENCY_BOUNDS_US,
-    SEEN_CELLS,
     SLOTS,
     TARGET_CELLS,
     ClusterCell,
@@ -25,6 +24,7 @@ from services.balancer.ledger import (
     TargetCell,
     latency_bucket,
 )
+from services.balancer.load import SEEN_CELLS
 
 
 @pytest.fixture

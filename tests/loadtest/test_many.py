@@ -52,7 +52,7 @@ def test_no_look_for_cycles_holds_up_who_takes_in_targets() -> None:
 
 @pytest.mark.parametrize("policy", ["steelyard", "consistent_hash"])
 def test_picks_are_measured_by_size(policy: str) -> None:
-    cells = costs(policy, (10, 40), rounds=1)
+    cells = costs(policy, (10, 40), rounds=1, processes=2, news=True)
     assert len(cells) == 2
     assert all(0.0 < cell.pick_us < 1000.0 and cell.whole_us < 1000.0 for cell in cells)
 

@@ -24,8 +24,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from services.balancer.ledger import SEEN_CELLS, Seen
-from services.balancer.load import NEVER_S, Load
+from services.balancer.load import NEVER_S, SEEN_CELLS, Load
 from services.balancer.pick.index import Index
 from services.balancer.target import Target
 
@@ -48,9 +47,10 @@ _USUAL: Final = 0.1  # of what others tell at a look, in what is usual
 _AGE_S: Final = 1e-6  # unit of how old that is
 _SPENT_S: Final = 1e-9  # unit of what other processes are shown
 _DIVISOR_REQUESTS: Final = 1e-3  # likewise
-_ANSWERS: Final = int(Seen.ANSWERS)
-_SPENT: Final = int(Seen.SPENT)
-_DIVISOR: Final = int(Seen.DIVISOR)
+# Which cell is which; the first is written last.
+_ANSWERS: Final = 0
+_SPENT: Final = 1
+_DIVISOR: Final = 2
 _UNKNOWN_S: Final = 1e-3  # the pace of everyone before the first answer of anyone
 
 
@@ -94,17 +94,14 @@ class Paces:
     def cost(self, target: Target, now: float) -> float:
         """When the next request at `target` is expected to end, in seconds from now."""
         load: Any = target.load  # a Pace, as `load_of` made it
-        told = target.other_rows
-        if told and not load.pace_s:
-            load.weigh()  # the others' mean is all that is known of it, and moves
+        if target.other_rows:
+            with_others: float = load.cost_with_others(now)
+            return with_others
         cost: float = load.cost_s
         level = self.level
         if level > 1.0:
             others = load.share * level - 1.0 + load.lean / (now - load.lean_from)
             cost += load.each_s * others
-        if told:
-            others = target.held - target.own
-            cost += load.each_s * (others + load.told() if target.elsewhere is not None else others)
         return cost
 
 
@@ -125,9 +122,13 @@ class Pace(Load):
         "_area",
         "_divisor",
         "_failures",
+        "_first",
         "_gathered",
         "_policy",
         "_reported",
+        "_seen_by_others",
+        "_siblings",
+        "_slot",
         "_spent",
         "_stamp",
         "_target",
@@ -167,8 +168,11 @@ class Pace(Load):
         self.explored_at = -LONGEST_REST_S
         self.rest_s = REST_S
         self._usual = -1.0  # of other balancers' here, by what they tell; -1: not looked yet
-        first = target.slot * SEEN_CELLS
-        self._gathered = [tuple(row[first : first + SEEN_CELLS]) for row in target.seen[1:]]
+        self._slot = target.slot
+        self._siblings = target.siblings
+        self._seen_by_others = target.seen[1:]
+        self._first = first = target.slot * SEEN_CELLS
+        self._gathered = [tuple(row[first : first + SEEN_CELLS]) for row in self._seen_by_others]
         self.weigh()
 
     def fresh(self) -> Pace:
@@ -181,21 +185,37 @@ class Pace(Load):
         others = self.share * self._policy.level - 1.0
         return self.cost_s + self.each_s * (target.pending - target.own + others)
 
-    def told(self) -> float:
-        """How many of other balancers' are likely to be pending now, when they tell of them.
+    def cost_with_others(self, now: float) -> float:
+        """What the next request here costs with what others have pending, as `Paces.cost`.
 
-        What they told is true of a moment ago. After as long as those requests take, half of what
-        it differs by from what is usual there is taken for gone: else all who hear that a target
-        has little to do send there at once.
+        The other processes' requests are there at this moment. What other balancers told is true of
+        a moment ago: after as long as those requests take, half of what it differs by from what is
+        usual there is taken for gone. Else all who hear that a target has little to do send there
+        at once.
         """
-        row: Any = self._target.elsewhere  # there is one
-        told: int = row[self._target.slot]
-        if self._usual < 0.0:
-            self._usual = told
-        self._usual = usual = self._usual + _USUAL * (told - self._usual)
-        lasts_s = max(self.each_s * (1.0 + told), LEAST_S)
-        age_s: float = row[-1] * _AGE_S
-        return usual + (told - usual) * lasts_s / (lasts_s + age_s)
+        if not self.pace_s:
+            self.weigh()  # the others' mean is all that is known of it, and moves
+        cost = self.cost_s
+        each_s = self.each_s
+        level = self._policy.level
+        if level > 1.0:
+            others = self.share * level - 1.0 + self.lean / (now - self.lean_from)
+            cost += each_s * others
+        slot = self._slot
+        held: float = 0
+        for row in self._siblings:
+            held += row[slot]
+        elsewhere: Any = self._target.elsewhere
+        if elsewhere is not None:
+            told: int = elsewhere[slot]
+            usual = self._usual
+            if usual < 0.0:
+                usual = told
+            self._usual = usual = usual + _USUAL * (told - usual)
+            lasts_s = max(each_s * (1.0 + told), LEAST_S)
+            age_s: float = elsewhere[-1] * _AGE_S
+            held += usual + (told - usual) * lasts_s / (lasts_s + age_s)
+        return cost + each_s * held
 
     def weigh(self) -> None:
         """Reckon `cost_s` anew: something that it is made of has changed."""
@@ -278,7 +298,7 @@ class Pace(Load):
     def _show(self, spent_s: float, known: float) -> None:
         """An answer, to the other processes of this balancer."""
         row = self._target.seen[0]
-        first = self._target.slot * SEEN_CELLS
+        first = self._first
         row[first + _SPENT] += int(spent_s / _SPENT_S)
         row[first + _DIVISOR] += int(known / _DIVISOR_REQUESTS)
         row[first + _ANSWERS] += 1
@@ -289,11 +309,11 @@ class Pace(Load):
             self.weigh()
 
     def _gather(self, now: float) -> bool:
-        first = self._target.slot * SEEN_CELLS
         found = False
-        for place, row in enumerate(self._target.seen[1:]):
-            count = row[first + _ANSWERS]
+        first = self._first
+        for place, row in enumerate(self._seen_by_others):
             last = self._gathered[place]
+            count = row[first + _ANSWERS]
             if count == last[0]:
                 continue
             spent, divisor = row[first + _SPENT], row[first + _DIVISOR]

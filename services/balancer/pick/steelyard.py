@@ -88,7 +88,8 @@ class Steelyard(Paces):
                 load.gather(now)
             for place in range(start - count, start):
                 target = candidates[place]
-                cost = self.cost(target, now)
+                load = target.load
+                cost = load.cost_with_others(now)
                 if cost < lowest:
                     best, lowest = target, cost
             return best

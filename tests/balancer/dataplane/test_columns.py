@@ -9,7 +9,8 @@ from random import Random
 
 from services.balancer.config import ClusterConfig, Config
 from services.balancer.dataplane.plane import Plane
-from services.balancer.ledger import SEEN_CELLS, ClusterCell, Ledger, Seen, TargetCell
+from services.balancer.ledger import ClusterCell, Ledger, TargetCell
+from services.balancer.load import SEEN_CELLS
 from services.balancer.messages import SLICE, Membership
 from tests.balancer.dataplane.stand import configuration, data_plane
 from tests.balancer.made import picture
@@ -77,9 +78,9 @@ async def test_processes_show_each_other_what_they_see_of_a_target() -> None:
         targets.append(plane.clusters["c"].targets[picture(7).id])
     first, second = targets
     assert (len(first.seen), len(second.seen)) == (3, 3)
-    first.seen[0][7 * SEEN_CELLS + Seen.ANSWERS] = 5
-    assert ledger.seen(0)[7 * SEEN_CELLS + Seen.ANSWERS] == 5
-    assert [row[7 * SEEN_CELLS + Seen.ANSWERS] for row in second.seen] == [0, 5, 0]
+    first.seen[0][7 * SEEN_CELLS] = 5
+    assert ledger.seen(0)[7 * SEEN_CELLS] == 5
+    assert [row[7 * SEEN_CELLS] for row in second.seen] == [0, 5, 0]
     async with data_plane(9) as stand:
         (alone,) = stand.plane.clusters["c"].targets.values()
         assert alone.seen == ()

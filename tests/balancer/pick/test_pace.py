@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.balancer.ledger import SEEN_CELLS
+from services.balancer.load import SEEN_CELLS
 from services.balancer.pick.pace import Pace
 from services.balancer.pick.steelyard import Steelyard
 from services.balancer.target import Target
@@ -29,13 +29,18 @@ def alone_with(elsewhere: list[int]) -> tuple[Pace, Target]:
     return pace, made
 
 
+def told(pace: Pace) -> float:
+    """How many of others' requests are believed to be pending."""
+    return (pace.cost_with_others(2.0) - pace.cost_s) / pace.each_s
+
+
 def test_news_of_this_moment_is_believed() -> None:
     elsewhere = [0, 4, 0]
     pace, made = alone_with(elsewhere)
-    for told in (4, 0, 9):
-        elsewhere[1] = told
-        assert pace.told() == told
-        assert pace.estimate_s() == pytest.approx(pace.each_s * (1 + told))
+    for count in (4, 0, 9):
+        elsewhere[1] = count
+        assert told(pace) == pytest.approx(count)
+        assert pace.estimate_s() == pytest.approx(pace.each_s * (1 + count))
     assert made.own == 0
 
 
@@ -43,18 +48,18 @@ def test_the_older_the_news_the_more_counts_what_is_usual() -> None:
     elsewhere = [0, 4, 0]
     pace, _ = alone_with(elsewhere)
     for _ in range(200):
-        pace.told()
+        told(pace)
     elsewhere[1] = 0
     usual = 0.9 * 4  # a tenth of the new
     elsewhere[-1] = int(pace.each_s * 1e6)  # as old as nobody else's request takes
-    assert pace.told() == pytest.approx(usual / 2, rel=1e-3)
+    assert told(pace) == pytest.approx(usual / 2, rel=1e-3)
     usual *= 0.9
     elsewhere[-1] = 10**12
-    assert pace.told() == pytest.approx(usual, rel=1e-3)
+    assert told(pace) == pytest.approx(usual, rel=1e-3)
     elsewhere[1] = 9  # the more there are, the longer they stay
     usual += 0.1 * (9 - usual)
     elsewhere[-1] = int(10 * pace.each_s * 1e6)
-    assert pace.told() == pytest.approx((usual + 9) / 2, rel=1e-3)
+    assert told(pace) == pytest.approx((usual + 9) / 2, rel=1e-3)
 
 
 class Process:
