@@ -10,6 +10,7 @@
     scenario     all of it put together, as frozen data
     oracle       in the balancers' place, someone who knows
     news         what balancers tell each other
+    arcs         which machines each of them uses
     fronts       the balancers: processes with a view each
     hedge        a second target for who waits too long at the first
     simulation   one run: scenario, policy, seed -> latencies

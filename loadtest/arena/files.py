@@ -50,6 +50,7 @@ PLAIN: Final = {
     "warmup_s": float,
     "balancers": int,
     "processes": int,
+    "subset": int,
     "news_s": float,
     "network_s": float,
     "probe_interval_s": float,
@@ -85,7 +86,7 @@ def _entry(entry: Any, stem: str) -> list[Scenario]:
         raise TypeError(f"must be a mapping, is {entry!r}")
     why = str(entry.get("why", ""))
     if "cell" in entry:
-        return [replace(cell(*entry["cell"]), why=why)]
+        return [_changed(cell(*entry["cell"]), entry, why)]
     if "vary" not in entry:
         return [_scenario(entry)]
     ((field, values),) = entry["vary"].items()
@@ -95,7 +96,21 @@ def _entry(entry: Any, stem: str) -> list[Scenario]:
     ]
 
 
+def _changed(made: Scenario, entry: Mapping[str, Any], why: str) -> Scenario:
+    """A cell of the matrix with other settings, which its name then says."""
+    others = {key: value for key, value in entry.items() if key not in ("cell", "why", "name")}
+    name = ", ".join((made.name, *(f"{key} {value}" for key, value in others.items())))
+    return replace(made, **_fields(others), name=str(entry.get("name", name)), why=why)
+
+
 def _scenario(entry: Mapping[str, Any]) -> Scenario:
+    fields = _fields(entry)
+    return Scenario(
+        name=fields.pop("name"), machines=fields.pop("machines"), load=fields.pop("load"), **fields
+    )
+
+
+def _fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for key, value in entry.items():
         if key in ("name", "why"):
@@ -114,9 +129,7 @@ def _scenario(entry: Mapping[str, Any]) -> Scenario:
             fields[key] = _made(PLAIN[key], value, key)
         else:
             raise ValueError(f"no such setting: {key!r}")
-    return Scenario(
-        name=fields.pop("name"), machines=fields.pop("machines"), load=fields.pop("load"), **fields
-    )
+    return fields
 
 
 def _kind(kinds: Mapping[str, type], value: Any, place: str) -> Any:

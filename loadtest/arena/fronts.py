@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final, Protocol
 
+from msgspec.structs import replace
+
+from loadtest.arena.arcs import Arcs
 from loadtest.arena.machine import Machine, Mode
 from loadtest.arena.news import News
 from loadtest.arena.request import Attempt, Request
@@ -96,7 +99,8 @@ class View:
 class Balancers:
     """All data-plane processes of all balancers. `probe(view, target, now)` sends a probe.
 
-    `told`: they tell each other their pending counts, once somebody has started `news`.
+    `told`: they tell each other their pending counts, once somebody has started `news`. `subset`:
+    how many machines each of them uses at least, 0 for all.
     """
 
     def __init__(
@@ -112,8 +116,12 @@ class Balancers:
         probe: Callable[[View, Target, float], None],
         ejection: bool = False,
         told: bool = False,
+        subset: int = 0,
     ) -> None:
         self._ejection = ejection
+        there = [machine.index for machine in at_start]
+        self._arcs = Arcs(subset, balancers, there) if subset else None
+        self._pictures: list[dict[int, TargetPicture]] = [{} for _ in range(balancers)]
         self._machines = machines
         self._which = chance("which process")
         self._probe = probe
@@ -203,7 +211,32 @@ class Balancers:
     ) -> None:
         """As the control plane of one balancer, or of all, sees it."""
         self._version += 1
-        picture = TargetPicture(
+        views = [v for v in self.views if balancer is None or v.balancer == balancer]
+        picture = self._picture(machine, health, draining=draining)
+        if self._arcs is None:
+            for view in views:
+                view.cluster.upsert(picture, self._version)
+            return
+        for view in views:
+            self._pictures[view.balancer][machine.index] = picture
+        before = self._arcs.of
+        self._arcs.change(machine.index, there=not draining)
+        for view in self.views:
+            self._follow(view, before[view.balancer], machine.index if view in views else None)
+
+    def _follow(self, view: View, before: frozenset[int], changed: int | None) -> None:
+        """What has come to its arc, what has gone from there, and what is another there now."""
+        if self._arcs is None:
+            return
+        pictures, arc = self._pictures[view.balancer], self._arcs.of[view.balancer]
+        for index in sorted(before - arc):
+            view.cluster.upsert(replace(pictures[index], draining=True), self._version)
+        for index in sorted((arc - before) | (arc & {changed})):
+            if index in pictures:  # else this balancer has not discovered it yet
+                view.cluster.upsert(pictures[index], self._version)
+
+    def _picture(self, machine: Machine, health: Health, *, draining: bool) -> TargetPicture:
+        return TargetPicture(
             id=f"arena/10.0.0.0:{machine.index}",
             cluster="arena",
             host="10.0.0.0",
@@ -213,9 +246,6 @@ class Balancers:
             health=health,
             draining=draining,
         )
-        for view in self.views:
-            if balancer is None or view.balancer == balancer:
-                view.cluster.upsert(picture, self._version)
 
     def probe(self, machines: Sequence[Machine], network_s: float, now: float) -> None:
         if self._ejection:

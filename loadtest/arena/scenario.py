@@ -75,6 +75,7 @@ class Scenario:
     warmup_s: float = 5.0
     balancers: int = 1
     processes: int = 1
+    subset: int = 0  # machines that each balancer uses at least; 0: all
     news_s: float = 0.0  # how often balancers tell each other what is pending; 0: never
     network_s: float = 0.0  # one way, balancer to machine
     probe_interval_s: float = 1.0  # of the control plane

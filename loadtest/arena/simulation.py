@@ -99,6 +99,7 @@ class Simulation:
                 probe=self._probe,
                 ejection=scenario.ejection,
                 told=scenario.news_s > 0.0,
+                subset=scenario.subset,
             )
             for view in self.front.views:
                 if isinstance(view.cluster.policy, SpeedsKnown):

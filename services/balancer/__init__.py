@@ -10,6 +10,8 @@ What a pick stands on: a `cluster` keeps `target`s on `roster`s (eligible, or in
 the `load` of each; `ejection` takes out who fails, `ramp` spares who is new, `room` has those wait
 who find all full, `budget` bounds what is asked twice.
 
+`subset` is the part of a cluster's targets that one of several balancers uses.
+
 Around it: `supervisor` starts `dataplane` processes (all of the above) and one `control` process
 (`settings` are checked before; `fleet` says which targets exist and are healthy, `peers` what other
 balancers have pending there, `admin` shows it).

@@ -23,7 +23,7 @@ HEAVY: Final = (
 )
 PURE: Final = (
     *(f"{B}.pick", f"{B}.load", f"{B}.target", f"{B}.cluster", f"{B}.roster", f"{B}.config"),
-    *(f"{B}.ejection", f"{B}.budget", f"{B}.room", f"{B}.ramp"),
+    *(f"{B}.ejection", f"{B}.budget", f"{B}.room", f"{B}.ramp", f"{B}.subset"),
     *(f"{B}.dataplane.route", f"{B}.dataplane.http1", f"{B}.dataplane.chunked"),
     *(f"{B}.dataplane.retry", f"{B}.dataplane.key", f"{B}.dataplane.report"),
     *(f"{B}.dataplane.forwarding", f"{B}.peers.datagram", f"{B}.peers.news", f"{B}.peers.tally"),

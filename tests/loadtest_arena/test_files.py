@@ -44,6 +44,14 @@ def test_a_scenario_of_ones_own(tmp_path: Path) -> None:
     assert scenario.hedge == Hedge(after=0.95, budget=0.2)
 
 
+def test_a_cell_with_other_settings_says_so_in_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("{cell: ['1:1', steady, 0.5, 4, 8], subset: 3, news_s: 0.5, why: to see}")
+    (scenario,) = read_scenarios(path)
+    assert scenario.name == "1:1 steady 0.5, 4 x 8, subset 3, news_s 0.5"
+    assert (scenario.subset, scenario.news_s, scenario.why) == (3, 0.5, "to see")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -56,6 +64,7 @@ def test_a_scenario_of_ones_own(tmp_path: Path) -> None:
         ("{name: a, load: 1, machines: [{count: 1}], hedge: {budget: 2}}", "hedge: .*are shares"),
         ("[3]", "scenario 1: must be a mapping"),
         ("{cell: ['2:1', steady, 0.5, 1, 8]}", "speeds '2:1'"),
+        ("{cell: ['1:1', steady, 0.5, 1, 8], subsets: 4}", "no such setting: 'subsets'"),
         ("{", "own.yaml: while parsing"),
     ],
 )

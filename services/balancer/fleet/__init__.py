@@ -2,7 +2,6 @@
 
 discover/   where addresses come from: static, file, dns, docker, ec2
 slots       a column of the ledger for each target
-subset      of the addresses, those that this one of several balancers uses
 registry    addresses of all sources -> members, each with its slot, health, drain flag
 line        one small HTTP request to a target
 health      active checks decide healthy or not; a visible transition table

@@ -22,9 +22,9 @@ from services.balancer.fleet.probe import Reading, run_probes
 from services.balancer.fleet.registry import Member, Registry, member_id
 from services.balancer.fleet.slots import Slots
 from services.balancer.fleet.snapshot import Channel, Publisher
-from services.balancer.fleet.subset import subset
 from services.balancer.ledger import Ledger
 from services.balancer.messages import Health, ProbeResult, TargetPicture
+from services.balancer.subset import subset
 
 AT_ONCE: Final = 64  # checks and probes that are out at the same time, over all targets
 FIRST_PICTURE_S: Final = 2.0  # how long the first picture waits for a slow source or check

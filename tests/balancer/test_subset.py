@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.balancer.address import Address
 from services.balancer.config import Balancers, ClusterConfig, Config, TargetSource
-from services.balancer.fleet.subset import subset
+from services.balancer.subset import subset
 from tests.balancer.fleet.conditions import wait_until
 from tests.balancer.fleet.test_attend import running
 
