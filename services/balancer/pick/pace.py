@@ -202,20 +202,20 @@ class Pace(Load):
             others = self.share * level - 1.0 + self.lean / (now - self.lean_from)
             cost += each_s * others
         slot = self._slot
-        held: float = 0
+        held = 0
         for row in self._siblings:
             held += row[slot]
         elsewhere: Any = self._target.elsewhere
-        if elsewhere is not None:
-            told: int = elsewhere[slot]
-            usual = self._usual
-            if usual < 0.0:
-                usual = told
-            self._usual = usual = usual + _USUAL * (told - usual)
-            lasts_s = max(each_s * (1.0 + told), LEAST_S)
-            age_s: float = elsewhere[-1] * _AGE_S
-            held += usual + (told - usual) * lasts_s / (lasts_s + age_s)
-        return cost + each_s * held
+        if elsewhere is None:
+            return cost + each_s * held
+        told: int = elsewhere[slot]
+        usual = self._usual
+        if usual < 0.0:
+            usual = float(told)
+        self._usual = usual = usual + _USUAL * (told - usual)
+        lasts_s = max(each_s * (1.0 + told), LEAST_S)
+        age_s: float = elsewhere[-1] * _AGE_S
+        return cost + each_s * (held + (usual + (told - usual) * lasts_s / (lasts_s + age_s)))
 
     def weigh(self) -> None:
         """Reckon `cost_s` anew: something that it is made of has changed."""
