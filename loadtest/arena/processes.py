@@ -1,7 +1,7 @@
 """What is lost when one balancer is four processes: `python -m loadtest.arena.processes`.
 
-Each process has a policy of its own, which learns from its own answers alone, and reads the
-others' pending counts in shared memory. The cells are the matrix's with one balancer; the same
+Each process has a policy of its own, and reads in shared memory what the others have pending and
+what they were answered. The cells are the matrix's with one balancer; the same
 requests, seed by seed, come to one process and to four.
 """
 

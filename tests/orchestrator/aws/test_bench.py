@@ -26,6 +26,7 @@ from orchestrator.deploy.members import Machine, Members
 from orchestrator.deploy.resource import Found, Key
 from tests.loadtest.made import cluster, result
 from tests.orchestrator.aws.account import SETTINGS, Account, session
+from tests.stand.proc import PATIENCE_S
 
 BEGAN_S = int(datetime(2026, 1, 1, 0, 0, 30, tzinfo=UTC).timestamp())  # in the middle of a minute
 MINUTE_S = BEGAN_S + 30
@@ -122,7 +123,7 @@ def test_the_last_period_is_waited_for(account: Account) -> None:
         [Span(BEGAN_S, BEGAN_S + 170)],
         period_s=60,
         report=late,
-        patience=Patience(5, 0),
+        patience=Patience(PATIENCE_S, 0),
     )
     assert told == ["CPU from CloudWatch: 1 of 1 machines have no figure yet"]
     assert found == {"i-1": {MINUTE_S: 20, MINUTE_S + 60: 50}}
@@ -158,7 +159,7 @@ def test_a_refusal_of_cloudwatch_is_told(account: Account) -> None:
             [Span(BEGAN_S, BEGAN_S + 170)],
             period_s=60,
             report=account.told.append,
-            patience=Patience(5, 0),
+            patience=Patience(PATIENCE_S, 0),
         )
 
 

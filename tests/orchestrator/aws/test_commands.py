@@ -15,11 +15,12 @@ from orchestrator.commands import app
 from orchestrator.deploy.commands import life, look, terminal
 from tests.orchestrator.aws.account import SETTINGS, WHOLE, Account
 from tests.orchestrator.aws.fleet import a_fleet
+from tests.stand.proc import PATIENCE_S
 
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    quick = Pace(patience=Patience(5, 0), settle=Patience(0, 0), notice_s=0)
+    quick = Pace(patience=Patience(PATIENCE_S, 0), settle=Patience(0, 0), notice_s=0)
     for module in (terminal, life, look):
         monkeypatch.setattr(module, "pace", lambda: quick)
     monkeypatch.setenv("STEELYARD_STATE", str(tmp_path / "state"))
