@@ -222,18 +222,17 @@ class Balancers:
         before = self._arcs.of
         self._arcs.change(machine.index, there=not draining)
         for view in self.views:
-            self._follow(view, before[view.balancer], machine.index if view in views else None)
+            arc, old = self._arcs.of[view.balancer], before[view.balancer]
+            changed = {machine.index} if view in views else set()
+            self._follow(view, gone=old - arc, there=(arc - old) | (arc & changed))
 
-    def _follow(self, view: View, before: frozenset[int], changed: int | None) -> None:
-        """What has come to its arc, what has gone from there, and what is another there now."""
-        if self._arcs is None:
-            return
-        pictures, arc = self._pictures[view.balancer], self._arcs.of[view.balancer]
-        for index in sorted(before - arc):
+    def _follow(self, view: View, *, gone: frozenset[int], there: frozenset[int]) -> None:
+        """Who has left its arc, who has come or is another now; of those it has discovered."""
+        pictures = self._pictures[view.balancer]
+        for index in sorted(gone & pictures.keys()):
             view.cluster.upsert(replace(pictures[index], draining=True), self._version)
-        for index in sorted((arc - before) | (arc & {changed})):
-            if index in pictures:  # else this balancer has not discovered it yet
-                view.cluster.upsert(pictures[index], self._version)
+        for index in sorted(there & pictures.keys()):
+            view.cluster.upsert(pictures[index], self._version)
 
     def _picture(self, machine: Machine, health: Health, *, draining: bool) -> TargetPicture:
         return TargetPicture(

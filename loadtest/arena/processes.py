@@ -1,8 +1,8 @@
 """What is lost when one balancer is four processes: `python -m loadtest.arena.processes`.
 
 Each process has a policy of its own, and reads in shared memory what the others have pending and
-what they were answered. The cells are the matrix's with one balancer; the same
-requests, seed by seed, come to one process and to four.
+what they were answered. The cells are the matrix's with one balancer; the same requests, seed by
+seed, come to one process and to four.
 """
 
 from __future__ import annotations

@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 
-from loadtest.arena import Deploy, Group, Scenario, Simulation, simulate
+from loadtest.arena import Deploy, Group, ScaleOut, Scenario, Simulation, simulate
 from loadtest.arena.arcs import Arcs
 from loadtest.arena.fronts import Balancers
 from services.balancer.config import PolicySpec
+from services.balancer.messages import Health
 from services.balancer.pick import build
 
 STEELYARD = partial(build, PolicySpec(name="steelyard"))
@@ -54,6 +55,17 @@ def test_arcs_follow_machines_that_come_and_go() -> None:
     assert [set(arc) for arc in arcs.of] == after[0::2]
     assert run.failed_share == 0.0
     assert all(run.per_machine)
+
+
+def test_a_machine_may_leave_an_arc_before_its_balancer_has_heard_of_it() -> None:
+    """Balancers discover new machines one after the other, and each new one cuts all arcs anew."""
+    scale_out = ScaleOut(at_s=0.05, share=1.0, cold_s=0.1)
+    simulation = Simulation(replace(SCENARIO, happenings=(scale_out,)), STEELYARD, seed=4)
+    for balancer in range(SCENARIO.balancers):
+        for machine in simulation.machines[12:]:
+            see = simulation.front.see
+            see(machine, Health.HEALTHY, draining=False, now=0.0, balancer=balancer)
+    assert [set(arc) for arc in Arcs(5, 4, range(24)).of] == used(simulation)[0::2]
 
 
 def test_all_of_them_is_as_if_there_were_no_arcs() -> None:

@@ -36,6 +36,7 @@ class News:
         self._seen: list[bytes] = []  # the rows when they were last looked at; empty: anew
         self._ended: set[int] = set()  # slots that have become zero since the last repetition
         self._repeat_at = 0.0
+        self.changes = 0  # sums that were others than were told
 
     def place(self, key: int, slot: int) -> None:
         """A target joins."""
@@ -62,6 +63,7 @@ class News:
     def due(self, now: float) -> Entries | None:
         """What is to be told now; None: nothing, []: that this balancer is there."""
         changed = self._changes()
+        self.changes += len(changed)
         self._ended.update(slot for slot in changed if not self._told[slot])
         if now < self._repeat_at:
             return self._entries(changed) or None

@@ -64,15 +64,20 @@ class Teller:
     async def run(self) -> None:
         """Until cancelled. Leaves the wire open."""
         while True:
-            began = self._cpu()
-            now = self._clock()
-            known = self._tally.changes
-            self.hear(now)
-            news = self.tell(now) or self._tally.changes != known
-            self.rounds += 1
-            self.pace.round_ended(self._cpu() - began, now, news=news)
-            self._tally.aged(self.pace.interval_s)
+            self.round()
             await asyncio.sleep(self.pace.pause_s)
+
+    def round(self) -> None:
+        """Hear and tell once. What is repeated is no news: a request may be pending for days."""
+        began = self._cpu()
+        now = self._clock()
+        known = self._tally.changes + self._news.changes
+        self.hear(now)
+        self.tell(now)
+        self.rounds += 1
+        news = self._tally.changes + self._news.changes != known
+        self.pace.round_ended(self._cpu() - began, now, news=news)
+        self._tally.aged(self.pace.interval_s)
 
     def hear(self, now: float) -> None:
         """Take in all that has come, and forget what is too old."""
@@ -90,17 +95,16 @@ class Teller:
             for place in self._tally.expire(now):
                 _log.warning("peer silent", extra={"peer": str(Address(*place))})
 
-    def tell(self, now: float) -> bool:
-        """Everybody what is due; returns whether there was news."""
+    def tell(self, now: float) -> None:
+        """Everybody what is due."""
         entries = self._news.due(now)
         if entries is None:
-            return False
+            return
         datagrams = encode(self._sender, self._sequence, entries)
         self._sequence += len(datagrams)
         for place in self._others:
             for data in datagrams:
                 self.wire.send(data, place)
-        return bool(entries)
 
     def _note(self, heard: Heard, place: Place) -> None:
         if heard is Heard.NEW:

@@ -319,7 +319,8 @@ class Pace(Load):
             spent, divisor = row[first + _SPENT], row[first + _DIVISOR]
             self._gathered[place] = (count, spent, divisor)
             answers = count - last[0]
-            if answers > 0:  # else they count anew
+            # Fewer: they count anew. No more of the divisor: it was read before the answer counted.
+            if answers > 0 and divisor > last[2]:
                 keep = self._policy.keep**answers
                 weight = (1.0 - keep) / ((1.0 - self._policy.keep) * answers)  # if they were alike
                 spent_s = (spent - last[1]) * _SPENT_S

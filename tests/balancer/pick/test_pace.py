@@ -151,6 +151,23 @@ def test_a_slot_that_counts_anew_is_believed_from_there() -> None:
     assert other.pace.pace_s > known_s
 
 
+def test_a_total_that_is_read_in_the_middle_of_a_change_is_made_good() -> None:
+    """The other process has added an answer's divisor and not yet counted it."""
+    (one, other), seen = processes(2)
+    one.answered(0.1, 1.0)
+    one.answered(0.1, 2.0)
+    answers = SEEN_CELLS  # the first cell of slot 1
+    seen[0][answers] -= 1
+    other.pace.gather(2.0)
+    known_s = other.pace.pace_s
+    seen[0][answers] += 1
+    other.pace.gather(9.0)  # long enough for what is known to count for less
+    assert other.pace.pace_s == known_s
+    one.answered(0.9, 10.0)
+    other.pace.gather(10.0)
+    assert other.pace.pace_s > known_s
+
+
 def test_a_pick_looks_at_what_the_others_saw() -> None:
     (one, other), _ = processes(2)
     one.answered(0.1, 1.0)
